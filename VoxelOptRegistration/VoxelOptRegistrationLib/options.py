@@ -1,0 +1,172 @@
+"""Options of one registration: frozen, validated, with units. Standard library only, so that any process can read them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from enum import Enum
+
+from .errors import InputError
+
+
+def require(condition: bool, name: str, value: object, remedy: str) -> None:
+    """Raise `InputError` naming the option and its value unless `condition` holds."""
+    if not condition:
+        raise InputError(f"Option {name} cannot be {value!r}.", remedy)
+
+
+class Border(str, Enum):
+    """What stands outside a grid: the nearest voxel, or zero."""
+
+    REPLICATE = "replicate"
+    ZERO = "zero"
+
+
+class Ties(str, Enum):
+    """Which displacement wins among equal scores: the one nearest the centre, or the sum of all (as released)."""
+
+    CENTRE = "centre"
+    SUM = "sum"
+
+
+class EntropyScale(str, Enum):
+    """What entropy is measured against: ln of the number of candidates, or the extremes of the volume (as released)."""
+
+    CANDIDATES = "candidates"
+    VOLUME = "volume"
+
+
+class Smoothing(str, Enum):
+    """Message passing with a strength that follows the entropy, or one fixed Gaussian."""
+
+    ADAPTIVE = "adaptive"
+    ISOTROPIC = "isotropic"
+
+
+class Alignment(str, Enum):
+    """How the volumes are brought together before the deformable step."""
+
+    NONE = "none"
+    CENTRE = "center"
+    MOMENTS = "moments"
+    RIGID = "rigid"
+    AFFINE = "affine"
+    AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class VoxelOptOptions:
+    """Options of the VoxelOpt solver (arXiv 2506.19975; defaults mend its known weaknesses, `paper()` reproduces it).
+
+    levels: pyramid levels at most; fewer where the grid is small.
+    search_radius: k; (2k+1)^3 candidate displacements per voxel and level.
+    couplings: weights of |u - d|^2 in the coupled iterations of every level, 1/voxel^2, in order.
+    sharpness: beta of the softmax whose entropy is measured, per unit of similarity.
+    sigma_low, sigma_high: Gaussian standard deviation at entropy 0 and 1, voxels; three taps per axis.
+    passes: filter passes after every step; prefilter_passes: the same on the scores.
+    squarings: scaling-and-squaring steps; 0 chooses them from the largest displacement.
+    smoothing, ties, entropy_scale, border: see their types.
+    low_pass: low-pass before decimation. exact_scale: displacements scale by the true ratio of the grids.
+    any_size: pyramid that halves only axes that can be halved; otherwise every side must be divisible.
+    inverse_consistency: solve both ways and average. invertible: mend folds so that the Jacobian stays positive.
+    """
+
+    levels: int = 5
+    search_radius: int = 1
+    couplings: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+    sharpness: float = 10.0
+    sigma_low: float = 0.1
+    sigma_high: float = 0.5
+    passes: int = 3
+    prefilter_passes: int = 3
+    squarings: int = 0
+    smoothing: Smoothing = Smoothing.ADAPTIVE
+    ties: Ties = Ties.CENTRE
+    entropy_scale: EntropyScale = EntropyScale.CANDIDATES
+    border: Border = Border.REPLICATE
+    low_pass: bool = True
+    exact_scale: bool = True
+    any_size: bool = True
+    inverse_consistency: bool = True
+    invertible: bool = True
+
+    def __post_init__(self) -> None:
+        require(1 <= self.levels <= 8, "solver.levels", self.levels, "Use 1 to 8.")
+        require(1 <= self.search_radius <= 3, "solver.search_radius", self.search_radius, "Use 1, 2 or 3.")
+        good = len(self.couplings) > 0 and all(math.isfinite(c) and c >= 0 for c in self.couplings)
+        require(good, "solver.couplings", self.couplings, "Give at least one weight, none of them negative.")
+        require(0 < self.sharpness < 1e4, "solver.sharpness", self.sharpness, "Use a number between 0 and 10000.")
+        ordered = 0 < self.sigma_low <= self.sigma_high <= 10
+        require(ordered, "solver.sigma_low/high", (self.sigma_low, self.sigma_high), "Use 0 < low <= high <= 10 voxels.")
+        require(0 <= self.passes <= 20, "solver.passes", self.passes, "Use 0 to 20.")
+        require(0 <= self.prefilter_passes <= 20, "solver.prefilter_passes", self.prefilter_passes, "Use 0 to 20.")
+        require(0 <= self.squarings <= 12, "solver.squarings", self.squarings, "Use 0 (automatic) to 12.")
+
+    @classmethod
+    def paper(cls, smoothing: Smoothing = Smoothing.ADAPTIVE) -> VoxelOptOptions:
+        """The released VoxelOpt, quirks included (methods 1.2)."""
+        return cls(
+            squarings=7,
+            smoothing=smoothing,
+            ties=Ties.SUM,
+            entropy_scale=EntropyScale.VOLUME,
+            border=Border.ZERO,
+            low_pass=False,
+            exact_scale=False,
+            any_size=False,
+            inverse_consistency=False,
+            invertible=False,
+        )
+
+
+@dataclass(frozen=True)
+class FeatureOptions:
+    """What is compared. name: an extractor of `features`; window: intensities mapped to [0, 1] (image units; None takes
+    the 0.5 and 99.5 percentiles inside the mask); radius and dilation of MIND-SSC, working-grid voxels."""
+
+    name: str = "mind"
+    window: tuple[float, float] | None = None
+    radius: int = 2
+    dilation: int = 2
+
+    def __post_init__(self) -> None:
+        if self.window is not None:
+            low, high = self.window
+            good = math.isfinite(low) and math.isfinite(high) and low < high
+            require(good, "features.window", self.window, "Give two finite numbers, the lower one first.")
+        require(0 <= self.radius <= 8, "features.radius", self.radius, "Use 0 to 8 voxels.")
+        require(1 <= self.dilation <= 8, "features.dilation", self.dilation, "Use 1 to 8 voxels.")
+
+
+@dataclass(frozen=True)
+class GridOptions:
+    """The grid that the solver works on: isotropic or near, in the fixed volume's axes.
+
+    max_voxels: budget, voxels; less where the device's free memory is less.
+    spacing: finest working spacing, mm; 0 takes the fixed volume's finest.
+    """
+
+    max_voxels: int = 1_500_000
+    spacing: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(512 <= self.max_voxels <= 10**9, "grid.max_voxels", self.max_voxels, "Use 512 to 1000000000.")
+        require(0 <= self.spacing <= 100, "grid.spacing", self.spacing, "Use 0 (automatic) to 100 mm.")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides a registration besides the images.
+
+    background: value that stands for "no data" in the volumes (-2048 HU outside a CT scan circle); None if there is none.
+    """
+
+    preset: str = "generic"
+    method: str = "voxelopt"
+    refine: str = "none"
+    align: Alignment = Alignment.AUTO
+    device: str = "auto"
+    background: float | None = None
+    features: FeatureOptions = field(default_factory=FeatureOptions)
+    grid: GridOptions = field(default_factory=GridOptions)
+    solver: VoxelOptOptions = field(default_factory=VoxelOptOptions)
