@@ -1,0 +1,58 @@
+"""What several test files share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MODULE = REPOSITORY / "VoxelOptRegistration"
+
+
+@pytest.fixture(scope="session")
+def shared_folder() -> Path:
+    """The folder of real scans beside the checkout; tests that need it skip where it is absent."""
+    folder = REPOSITORY.parent / "shared"
+    if not (folder / "data").is_dir():
+        pytest.skip("the real scans (../shared/data) are not on this computer")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def voxelopt() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the real command in a process of its own: ``voxelopt("register", fixed, moving, "-o", folder)``.
+
+    `python_path` comes before the library on the import path, `environment` is added to the environment.
+    """
+
+    def run(
+        *arguments: object,
+        python_path: Path | None = None,
+        environment: dict[str, str] | None = None,
+        timeout: float = 300,
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command(*arguments),
+            env=command_environment(python_path) | (environment or {}),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return run
+
+
+def command(*arguments: object) -> list[str]:
+    """The command line that runs `voxelopt` from this checkout."""
+    return [sys.executable, "-m", "VoxelOptRegistrationLib", *map(str, arguments)]
+
+
+def command_environment(python_path: Path | None = None) -> dict[str, str]:
+    """The environment for `command`: the library of this checkout, `python_path` before it, one thread."""
+    folders = [str(folder) for folder in (python_path, MODULE) if folder]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(folders), "OMP_NUM_THREADS": "1"}
