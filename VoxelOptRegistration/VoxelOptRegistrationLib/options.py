@@ -37,10 +37,15 @@ class EntropyScale(str, Enum):
 
 
 class Smoothing(str, Enum):
-    """Message passing with a strength that follows the entropy, or one fixed Gaussian."""
+    """Message passing with a strength that follows the entropy, one fixed Gaussian, or the release's fixed filter.
+
+    The release means its fixed filter to be isotropic, but builds it from two copies of one axis: uniform along y, a
+    Gaussian of 1 / sqrt(2) of its sigma along x.
+    """
 
     ADAPTIVE = "adaptive"
     ISOTROPIC = "isotropic"
+    RELEASED = "released"
 
 
 class Alignment(str, Enum):

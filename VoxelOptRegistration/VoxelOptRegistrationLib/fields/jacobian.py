@@ -1,0 +1,34 @@
+"""The Jacobian determinant of x -> x + u(x), and the mending of folds. Conventions: see the package."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def jacobian_determinant(displacement: Tensor) -> Tensor:
+    """det(I + du/dx) at every voxel, (Z, Y, X), of a displacement (3, Z, Y, X) in voxels of its own grid.
+
+    Central differences inside, one-sided ones at the border (numpy.gradient's rule). In index units the determinant equals
+    the one in world units on the same grid, oblique and anisotropic grids included. Sides must be at least 2.
+    """
+    rows = [[_difference(displacement[c], axis) for axis in range(3)] for c in range(3)]
+    for a in range(3):
+        rows[a][a] = rows[a][a] + 1.0
+    return _determinant(rows)
+
+
+def _determinant(m: list[list[Tensor]]) -> Tensor:
+    return (
+        m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1])
+        - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0])
+        + m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0])
+    )
+
+
+def _difference(values: Tensor, axis: int) -> Tensor:
+    size = values.shape[axis]
+    inner = (values.narrow(axis, 2, size - 2) - values.narrow(axis, 0, size - 2)) * 0.5
+    first = values.narrow(axis, 1, 1) - values.narrow(axis, 0, 1)
+    last = values.narrow(axis, size - 1, 1) - values.narrow(axis, size - 2, 1)
+    return torch.cat([first, inner, last], dim=axis)

@@ -1,0 +1,87 @@
+"""The candidate displacements of a voxel, and their scores: the cost volume."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..options import Border
+
+
+def candidate_displacements(radius: int, device: torch.device | str = "cpu") -> Tensor:
+    """All integer displacements within `radius` per axis, (K, 3) float32, voxels, shortest first.
+
+    The order makes the first of several equal scores the one nearest the centre; the null displacement stands at 0.
+    """
+    axis = torch.arange(-radius, radius + 1)
+    everything = torch.cartesian_prod(axis, axis, axis)
+    order = torch.argsort(everything.square().sum(dim=1), stable=True)
+    return everything[order].to(device=device, dtype=torch.float32)
+
+
+def similarity_scores(
+    fixed: Tensor,
+    moving: Tensor,
+    candidates: Tensor,
+    border: Border,
+    fixed_trust: Tensor | None = None,
+    moving_trust: Tensor | None = None,
+) -> Tensor:
+    """Scores (K, Z, Y, X): minus the mean over channels of |moving(x + d) - fixed(x)| (VoxelOpt, section 3).
+
+    fixed, moving: features (C, Z, Y, X) on one grid; candidates (K, 3) voxels. The trusts (Z, Y, X), bool, say where a side
+    can be compared at all: a candidate that cannot gets the mean of the voxel's other scores, so that it neither attracts nor
+    repels; a voxel with none gets zeros.
+    """
+    radius = int(candidates.abs().max())
+    shape = fixed.shape[1:]
+    padded = _padded(moving, radius, border)
+    scores = torch.empty((len(candidates), *shape), dtype=fixed.dtype, device=fixed.device)
+    offsets = [[radius + o for o in d] for d in candidates.long().tolist()]
+    for start, stop in slabs(shape[0], shape[1] * shape[2], fixed.device):
+        difference = torch.empty((stop - start, *shape[1:]), dtype=fixed.dtype, device=fixed.device)
+        for score, offset in zip(scores, offsets, strict=True):
+            total = score[start:stop].zero_()
+            for f, m in zip(fixed, padded, strict=True):
+                torch.sub(_window(m, offset, shape, start, stop), f[start:stop], out=difference)
+                total.add_(difference.abs_())
+    scores.mul_(-1.0 / len(fixed))
+    if fixed_trust is not None or moving_trust is not None:
+        _neutralise(scores, offsets, radius, fixed_trust, moving_trust)
+    return scores
+
+
+def slabs(depth: int, plane: int, device: torch.device, voxels: int = 1 << 16) -> list[tuple[int, int]]:
+    """Slabs of the first axis that keep a pass inside a CPU's cache; one slab elsewhere."""
+    step = max(1, voxels // plane) if device.type == "cpu" else depth
+    return [(start, min(start + step, depth)) for start in range(0, depth, step)]
+
+
+def _padded(volume: Tensor, radius: int, border: Border) -> Tensor:
+    mode = "replicate" if border is Border.REPLICATE else "constant"
+    return F.pad(volume[None], (radius,) * 6, mode=mode)[0]
+
+
+def _window(padded: Tensor, offset: list[int], shape: torch.Size, start: int, stop: int) -> Tensor:
+    z, y, x = offset
+    return padded[z + start : z + stop, y : y + shape[1], x : x + shape[2]]
+
+
+def _neutralise(
+    scores: Tensor, offsets: list[list[int]], radius: int, fixed_trust: Tensor | None, moving_trust: Tensor | None
+) -> None:
+    shape = scores.shape[1:]
+    if moving_trust is not None:
+        padded = _padded(moving_trust[None].to(scores.dtype), radius, Border.ZERO)[0]
+        total = torch.zeros_like(scores[0])
+        count = torch.zeros_like(scores[0])
+        for score, offset in zip(scores, offsets, strict=True):
+            trust = _window(padded, offset, shape, 0, shape[0])
+            total.addcmul_(score, trust)
+            count.add_(trust)
+        mean = total.div_(count.clamp_min_(1.0))
+        for score, offset in zip(scores, offsets, strict=True):
+            score.sub_(mean).mul_(_window(padded, offset, shape, 0, shape[0])).add_(mean)
+    if fixed_trust is not None:
+        scores.mul_(fixed_trust.to(scores.dtype))

@@ -1,0 +1,33 @@
+"""The best candidate of every voxel, alone or coupled to a smooth displacement."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..options import Ties
+from .candidates import slabs
+
+
+def best_displacement(scores: Tensor, candidates: Tensor, ties: Ties, smooth: Tensor | None = None, coupling: float = 0.0) -> Tensor:
+    """argmax over d of scores_d - coupling |smooth - d|^2: (3, Z, Y, X), voxels (VoxelOpt, section 3; Heinrich et al. 2014).
+
+    scores (K, Z, Y, X); candidates (K, 3) voxels, shortest first; smooth (3, Z, Y, X). |smooth|^2 is the same for all d, so
+    that each voxel costs one product of its displacement with the candidates and one maximum.
+    """
+    count, *shape = scores.shape
+    plane = shape[1] * shape[2]
+    flat = scores.view(count, -1)
+    chosen = torch.empty((3, flat.shape[1]), dtype=scores.dtype, device=scores.device)
+    table = candidates.T.contiguous().to(scores.dtype)
+    if smooth is not None:
+        linear = torch.cat([2.0 * coupling * candidates, -coupling * candidates.square().sum(dim=1, keepdim=True)], dim=1)
+        known = torch.cat([smooth.reshape(3, -1), torch.ones_like(flat[:1])])
+    for start, stop in slabs(shape[0], plane, scores.device):
+        part = slice(start * plane, stop * plane)
+        energy = flat[:, part] if smooth is None else torch.addmm(flat[:, part], linear, known[:, part])
+        if ties is Ties.CENTRE:
+            chosen[:, part] = table[:, energy.max(dim=0).indices]
+        else:
+            chosen[:, part] = table @ (energy == energy.amax(dim=0)).to(scores.dtype)
+    return chosen.view(3, *shape)

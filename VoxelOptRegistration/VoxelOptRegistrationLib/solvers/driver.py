@@ -1,0 +1,72 @@
+"""The coarse-to-fine driver: solvers differ in the step they take at each level and share the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..fields.algebra import compose
+from ..fields.sampling import warp
+from ..options import VoxelOptOptions
+from .pyramid import Shape, downsample, upsample_displacement
+
+
+@dataclass(frozen=True)
+class Level:
+    """One pyramid level of one volume: features (C, Z, Y, X) and where they can be trusted, (Z, Y, X) bool or None."""
+
+    features: Tensor
+    trust: Tensor | None
+
+
+Step = Callable[[Level, Level], Tensor]
+Report = Callable[[int, int, Tensor], None]
+
+
+def build_pyramid(features: Tensor, trust: Tensor | None, plan: list[tuple[bool, bool, bool]], options: VoxelOptOptions) -> list[Level]:
+    """Levels, finest first. Untrusted voxels do not bleed into coarser features; a coarse voxel is trusted if half of it is."""
+    levels = [Level(features, trust)]
+    for axes in plan:
+        if trust is None:
+            features = downsample(features, axes, options)
+        else:
+            share = downsample(trust[None].to(features.dtype), axes, options)
+            features = downsample(features * trust, axes, options).div_(share.clamp_min(1e-6))
+            trust = share[0] >= 0.5
+        levels.append(Level(features, trust))
+    return levels
+
+
+def coarse_to_fine(
+    fixed: list[Level], moving: list[Level], plan: list[tuple[bool, bool, bool]], step: Step, options: VoxelOptOptions, report: Report
+) -> Tensor:
+    """Total displacement (3, Z, Y, X) on the finest grid, voxels.
+
+    At each level, coarsest first, `step` registers the moving features, warped by the field so far, to the fixed ones; its
+    residual is composed inside that field. `report` is called after every level with (level, levels, field of that level).
+    """
+    total: Tensor | None = None
+    for index in reversed(range(len(fixed))):
+        target, source = fixed[index], moving[index]
+        residual = step(target, source if total is None else _warped(source, total, options))
+        total = residual if total is None else compose(total, residual, options.border)
+        report(index, len(fixed), total)
+        if index > 0:
+            z, y, x = fixed[index - 1].features.shape[1:]
+            shape: Shape = (z, y, x)
+            total = upsample_displacement(total, shape, plan[index - 1], options)
+    assert total is not None
+    return total
+
+
+def _warped(level: Level, displacement: Tensor, options: VoxelOptOptions) -> Level:
+    features = warp(level.features, displacement, options.border)
+    if level.trust is None:
+        return Level(features, None)
+    trust = warp(level.trust[None].to(torch.float32), displacement, options.border)[0] >= 0.5
+    return Level(features, trust)
+
+
