@@ -1,0 +1,139 @@
+"""Voxel grids in physical space, and the choice of the grid that the solver works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..errors import ComputationError
+from ..options import GridOptions
+
+SMALLEST_SIDE = 8
+"""Voxels a side that the solver needs at least."""
+_MEMORY_COARSENING = 2.0
+"""Lack of memory may coarsen the spacing this many times beyond what the voxel budget asks for; more is an error."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """size_zyx: voxels per array axis; index_to_world: 4 x 4, maps a voxel index (x, y, z) to a point in LPS mm.
+
+    Axes may be oblique, left-handed or sheared.
+    """
+
+    size_zyx: tuple[int, int, int]
+    index_to_world: np.ndarray
+
+    @classmethod
+    def of(cls, image: sitk.Image) -> Grid:
+        """The grid of a 3-D image."""
+        x, y, z = image.GetSize()
+        matrix = np.eye(4)
+        matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
+        matrix[:3, 3] = image.GetOrigin()
+        return cls((z, y, x), matrix)
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel sides along the index axes (x, y, z), mm."""
+        x, y, z = np.linalg.norm(self.index_to_world[:3, :3], axis=0).tolist()
+        return x, y, z
+
+    @property
+    def size_xyz(self) -> tuple[int, int, int]:
+        z, y, x = self.size_zyx
+        return x, y, z
+
+    @property
+    def voxels(self) -> int:
+        return self.size_zyx[0] * self.size_zyx[1] * self.size_zyx[2]
+
+    @property
+    def direction(self) -> np.ndarray:
+        """3 x 3, columns of length one: the index axes in LPS."""
+        return self.index_to_world[:3, :3] / np.array(self.spacing)
+
+    @property
+    def world_to_index(self) -> np.ndarray:
+        """4 x 4, maps a point in LPS mm to a continuous voxel index (x, y, z)."""
+        return np.linalg.inv(self.index_to_world)
+
+    def same_as(self, other: Grid) -> bool:
+        """Whether both have the same voxels, up to rounding (a millionth of a voxel)."""
+        if self.size_zyx != other.size_zyx:
+            return False
+        difference = self.world_to_index @ other.index_to_world - np.eye(4)
+        return float(np.abs(difference[:3, :3] @ np.array(self.size_xyz)).max()) + float(
+            np.abs(difference[:3, 3]).max()
+        ) < 1e-6
+
+    def place(self, image: sitk.Image) -> sitk.Image:
+        """Give `image`, an array of this size, the geometry of this grid; returns it."""
+        image.SetSpacing(self.spacing)
+        image.SetDirection(self.direction.ravel().tolist())
+        image.SetOrigin(self.index_to_world[:3, 3].tolist())
+        return image
+
+    def to_reference_image(self) -> sitk.Image:
+        """A uint8 image of zeros with this geometry, for SimpleITK filters that want a reference."""
+        return self.place(sitk.Image(self.size_xyz, sitk.sitkUInt8))
+
+    def resized(self, size_zyx: tuple[int, int, int]) -> Grid:
+        """The grid of `size_zyx` voxels over the same field of view (voxel edges to voxel edges, same axes and centre)."""
+        factor = np.array(self.size_xyz) / np.array(size_zyx[::-1])
+        matrix = self.index_to_world.copy()
+        matrix[:3, :3] = self.index_to_world[:3, :3] * factor
+        matrix[:3, 3] += self.index_to_world[:3, :3] @ ((factor - 1) / 2)
+        return Grid(size_zyx, matrix)
+
+
+def plan_working_grid(fixed: sitk.Image, options: GridOptions, available_bytes: int, bytes_per_voxel: int) -> Grid:
+    """The grid to solve on: fixed's axes, field of view and centre; sides equal to within a voxel in the extent.
+
+    Its spacing is the coarsest of fixed's finest side, `options.spacing` and what `options.max_voxels` and the memory
+    (`available_bytes` at `bytes_per_voxel`) allow. Thin axes are upsampled to it, and every axis has 8 voxels or more.
+    Raises ComputationError naming the largest grid that fits if memory would coarsen the spacing more than twofold
+    beyond what the budget asks for, or if not even the smallest grid fits.
+    """
+    grid = Grid.of(fixed)
+    finest = max(options.spacing, min(grid.spacing))
+    wanted = _finest_within(grid, finest, options.max_voxels)
+    affordable = int(available_bytes // bytes_per_voxel)
+    if affordable < SMALLEST_SIDE**3:
+        raise ComputationError(
+            f"{_gib(available_bytes)} of free memory are too little: the smallest grid ({SMALLEST_SIDE} voxels a side) "
+            f"needs {_gib(SMALLEST_SIDE**3 * bytes_per_voxel)}.",
+            "Close other programs or choose another device.",
+        )
+    if wanted.voxels <= affordable:
+        return wanted
+    largest = _finest_within(grid, finest, affordable)
+    if max(largest.spacing) > _MEMORY_COARSENING * max(wanted.spacing):
+        raise ComputationError(
+            f"Not enough memory for the working grid: {_describe(wanted)} needs {_gib(wanted.voxels * bytes_per_voxel)}, "
+            f"{_gib(available_bytes)} are free; the largest grid that fits is {_describe(largest)}.",
+            f"Close other programs, choose another device, or set grid.max_voxels={largest.voxels} to accept it.",
+        )
+    return largest
+
+
+def _finest_within(grid: Grid, finest: float, budget: int) -> Grid:
+    """The finest grid over the field of view of `grid` with sides of at least `finest` mm and at most `budget` voxels."""
+    extent = np.array(grid.size_xyz) * np.array(grid.spacing)
+    spacing = max(finest, float(np.prod(extent) / budget) ** (1 / 3) * 0.9)
+    while True:
+        x, y, z = (max(SMALLEST_SIDE, int(n)) for n in np.floor(extent / spacing + 1e-6))
+        if x * y * z <= budget:
+            return grid.resized((z, y, x))
+        spacing *= 1.002
+
+
+def _describe(grid: Grid) -> str:
+    size = " x ".join(str(n) for n in grid.size_xyz)
+    return f"{size} voxels of {max(grid.spacing):.2f} mm"
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.2g} GiB" if size >= 2**30 else f"{size / 2**20:.2g} MiB"

@@ -1,0 +1,150 @@
+"""Images on other grids: volumes for the solver, masks, and the warped result."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+import torch.nn.functional as functional
+
+from .grid import Grid
+from .transforms import affine_matrix
+
+_FWHM = 2 * math.sqrt(2 * math.log(2))
+
+
+def sample_volume(
+    image: sitk.Image,
+    grid: Grid,
+    transform: sitk.Transform | None = None,
+    *,
+    background: float | None = None,
+    anti_alias: bool = True,
+) -> tuple[np.ndarray, np.ndarray]:
+    """`image` at transform(p) for every voxel centre p of `grid`, linear.
+
+    background: values at or below it are no data (-2048 HU outside a CT scan circle); None if there are none.
+    anti_alias: low-pass first where `grid` is coarser than the image, so that each voxel averages what it covers.
+    Returns values, float32 (Z, Y, X), and valid, bool (Z, Y, X): False outside the image's field of view and where
+    a voxel without data takes part. Values there continue the nearest valid ones smoothly, so they make no edge.
+    """
+    transform = transform or sitk.Transform(3, sitk.sitkIdentity)
+    reference = grid.to_reference_image()
+    inside = _resample(_ones_like(image), reference, transform, sitk.sitkNearestNeighbor, 0.0)
+    valid = sitk.GetArrayFromImage(inside) > 0
+    values = sitk.Cast(image, sitk.sitkFloat32)
+    ratios = _coarsening(Grid.of(image), grid, transform) if anti_alias else np.ones(3)
+    if background is None:
+        sampled = _resample(_low_pass(values, ratios), reference, transform, sitk.sitkLinear, None)
+        result = sitk.GetArrayFromImage(sampled)
+    else:
+        data = sitk.Cast(values > background, sitk.sitkFloat32)
+        touched = sitk.GetArrayViewFromImage(_resample(data, reference, transform, sitk.sitkLinear, None)) < 0.999
+        weighted = _resample(_low_pass(values * data, ratios), reference, transform, sitk.sitkLinear, None)
+        weight = _resample(_low_pass(data, ratios), reference, transform, sitk.sitkLinear, None)
+        result = sitk.GetArrayFromImage(weighted) / np.maximum(sitk.GetArrayViewFromImage(weight), 1e-6)
+        valid &= ~touched
+        result = fill_invalid(result, valid)
+    return result, valid
+
+
+def sample_mask(mask: sitk.Image, grid: Grid, transform: sitk.Transform | None = None) -> np.ndarray:
+    """`mask` at transform(p) for every voxel centre p of `grid`, nearest neighbour: bool (Z, Y, X), False outside it."""
+    transform = transform or sitk.Transform(3, sitk.sitkIdentity)
+    moved = _resample(mask != 0, grid.to_reference_image(), transform, sitk.sitkNearestNeighbor, 0.0)
+    return sitk.GetArrayFromImage(moved) > 0
+
+
+def warp_image(
+    moving: sitk.Image, reference: sitk.Image, transform: sitk.Transform, *, default: float
+) -> sitk.Image:
+    """`moving` at transform(p) on the grid of `reference`, linear, in moving's pixel type; `default` outside it.
+
+    Integer types are rounded and kept within their range.
+    """
+    warped = _resample(sitk.Cast(moving, sitk.sitkFloat64), reference, transform, sitk.sitkLinear, default)
+    kind = sitk.GetArrayViewFromImage(moving[0:1, 0:1, 0:1]).dtype
+    if kind.kind in "iu":
+        limits = np.iinfo(kind)
+        values = np.rint(sitk.GetArrayViewFromImage(warped))
+        # The largest 64-bit integers have no float64 of their own: the cast below must not wrap around.
+        high = np.nextafter(float(limits.max), 0) if float(limits.max) > limits.max else float(limits.max)
+        image = sitk.GetImageFromArray(np.clip(values, float(limits.min), high).astype(kind))
+        image.CopyInformation(warped)
+        return sitk.Cast(image, moving.GetPixelID())
+    return sitk.Cast(warped, moving.GetPixelID())
+
+
+def fill_invalid(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """`values` (Z, Y, X) with invalid voxels replaced by averages of ever larger neighbourhoods (push-pull).
+
+    Valid voxels are kept exactly. Without any valid voxel the result is 0.
+    """
+    if valid.all():
+        return values
+    filled = _push_pull(torch.from_numpy(values)[None, None], torch.from_numpy(valid)[None, None].to(torch.float32))
+    return np.where(valid, values, filled[0, 0].numpy()).astype(np.float32, copy=False)
+
+
+def _push_pull(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Halve until every voxel has data (push), then take coarse values where fine ones lack (pull). (1, 1, Z, Y, X)."""
+    known = torch.where(weight > 0, values, 0.0)
+    if bool((weight > 0).all()) or max(weight.shape) == 1:
+        return known
+    total = functional.avg_pool3d(known * weight, 2, ceil_mode=True)
+    share = functional.avg_pool3d(weight, 2, ceil_mode=True)
+    coarse = _push_pull(total / share.clamp_min(1e-12), (share > 0).to(weight.dtype))
+    size = [int(n) for n in values.shape[2:]]
+    fine = functional.interpolate(coarse, size=size, mode="trilinear", align_corners=False)
+    return torch.where(weight > 0, known, fine)
+
+
+def _resample(
+    image: sitk.Image, reference: sitk.Image, transform: sitk.Transform, interpolator: int, default: float | None
+) -> sitk.Image:
+    """Resample; `default` outside the image, or the nearest value where it is None."""
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetReferenceImage(reference)
+    resampler.SetTransform(transform)
+    resampler.SetInterpolator(interpolator)
+    if default is None:
+        resampler.UseNearestNeighborExtrapolatorOn()
+    else:
+        resampler.SetDefaultPixelValue(default)
+    return resampler.Execute(image)
+
+
+def _ones_like(image: sitk.Image) -> sitk.Image:
+    ones = sitk.Image(image.GetSize(), sitk.sitkUInt8) + 1
+    ones.CopyInformation(image)
+    return ones
+
+
+def _coarsening(image: Grid, grid: Grid, transform: sitk.Transform) -> np.ndarray:
+    """How many voxels of `image` one step of `grid` covers, per index axis (x, y, z) of `image`.
+
+    A non-linear transform counts as a rigid one: its local scale is ignored.
+    """
+    linear = affine_matrix(transform)
+    matrix = (np.eye(3) if linear is None else linear[:3, :3]) @ grid.index_to_world[:3, :3]
+    return np.linalg.norm(image.world_to_index[:3, :3] @ matrix, axis=1)
+
+
+def _low_pass(image: sitk.Image, ratios: np.ndarray) -> sitk.Image:
+    """Average over what a voxel `ratios` times as large covers: whole voxels by averaging, the rest by a Gaussian.
+
+    Both voxels are taken as Gaussians whose full width at half maximum is their side, so variances subtract.
+    """
+    sizes = np.array(image.GetSize())
+    shrink = [int(np.clip(np.floor(r + 1e-6), 1, n)) for r, n in zip(ratios.tolist(), sizes.tolist(), strict=True)]
+    if max(shrink) > 1:
+        image = sitk.BinShrink(image, shrink)
+    rest = ratios / np.array(shrink)
+    variance = np.maximum(rest**2 - 1, 0) / _FWHM**2
+    if variance.max() < 0.01:
+        return image
+    return sitk.DiscreteGaussian(
+        image, variance=variance.tolist(), maximumKernelWidth=32, maximumError=0.01, useImageSpacing=False
+    )
