@@ -1,0 +1,201 @@
+"""Registration of volume nodes: what the module's logic does, usable wherever there is a MRML scene, without Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any, Protocol
+
+import slicer
+
+from .. import __version__
+from ..errors import InputError
+from ..presets import apply_overrides, load_preset, settings_to_dict
+from ..progress import Progress
+from ..worker.client import WorkerClient
+from ..worker.data import ImageData, RegistrationOutcome, RegistrationRequest
+from .environment import python_executable, require_torch, temporary_folder
+from .job import RegistrationJob, Scheduler
+from .masks import label_images, mask_image
+from .outputs import OutputNodes, check_chains, check_outputs, provenance_attributes, write_outputs
+from .transforms import apply_transform, initial_transform
+from .volumes import place_volume
+
+
+@dataclass(frozen=True, eq=False)
+class RegistrationResult:
+    """The outputs, named as the arguments of `RegistrationLogic.registerVolumes`, and the report of the run."""
+
+    outputTransformNode: slicer.vtkMRMLTransformNode
+    outputVolumeNode: slicer.vtkMRMLScalarVolumeNode
+    entropyVolumeNode: slicer.vtkMRMLScalarVolumeNode
+    jacobianVolumeNode: slicer.vtkMRMLScalarVolumeNode
+    outputInverseTransformNode: slicer.vtkMRMLTransformNode | None
+    report: dict[str, Any]
+
+
+class Parameters(Protocol):
+    """What a parameter node holds; nodes may be None."""
+
+    fixedVolume: slicer.vtkMRMLScalarVolumeNode
+    movingVolume: slicer.vtkMRMLScalarVolumeNode
+    preset: str
+    device: str
+    outputTransform: slicer.vtkMRMLTransformNode
+    outputVolume: slicer.vtkMRMLScalarVolumeNode
+    entropyVolume: slicer.vtkMRMLScalarVolumeNode
+    jacobianVolume: slicer.vtkMRMLScalarVolumeNode
+
+
+class RegistrationLogic:
+    """Registers volume nodes in a background process that is started once and kept until `close`.
+
+    scheduler: calls a function after some milliseconds on the thread of the scene, as ``qt.QTimer.singleShot`` does; a
+    job that is not waited for needs it, or a caller that polls it. client: the background process, started on need.
+    """
+
+    def __init__(self, scheduler: Scheduler | None = None, client: WorkerClient | None = None) -> None:
+        self._scheduler = scheduler
+        self._client = client
+        self._job: RegistrationJob | None = None
+
+    def registerVolumes(
+        self,
+        fixedVolumeNode: slicer.vtkMRMLScalarVolumeNode,
+        movingVolumeNode: slicer.vtkMRMLScalarVolumeNode,
+        *,
+        preset: str = "generic",
+        outputTransformNode: slicer.vtkMRMLTransformNode | None = None,
+        outputVolumeNode: slicer.vtkMRMLScalarVolumeNode | None = None,
+        entropyVolumeNode: slicer.vtkMRMLScalarVolumeNode | None = None,
+        jacobianVolumeNode: slicer.vtkMRMLScalarVolumeNode | None = None,
+        fixedMaskNode: slicer.vtkMRMLNode | None = None,
+        movingMaskNode: slicer.vtkMRMLNode | None = None,
+        fixedSegmentationNode: slicer.vtkMRMLNode | None = None,
+        movingSegmentationNode: slicer.vtkMRMLNode | None = None,
+        initialTransformNode: slicer.vtkMRMLTransformNode | None = None,
+        device: str = "auto",
+        waitForCompletion: bool = True,
+        progressCallback: Callable[[Progress], None] | None = None,
+        completedCallback: Callable[[RegistrationJob], None] | None = None,
+        outputInverseTransformNode: slicer.vtkMRMLTransformNode | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> RegistrationResult | RegistrationJob:
+        """Find the displacement that brings the moving volume onto the fixed one.
+
+        Volumes may be oblique, left-handed, and under parent transforms, which are respected. Masks and segmentations
+        are label map volumes or segmentations; a mask is the union of its segments, structures of the two segmentations
+        are matched by name and used to measure overlap. The initial transform is one that the moving volume could be
+        put under to lie roughly on the fixed one, linear or not; it becomes part of the result.
+
+        The output transform is a displacement grid between world positions: `applyTransform` puts the moving volume
+        under it, nothing is applied otherwise. The output volumes lie on the fixed volume's voxels and under its parent
+        transform; where that is not linear, in the world. Output nodes that are not given are created on success; the
+        inverse transform is written only if a node is given for it. A failed or cancelled run changes no node.
+
+        options: single settings of the preset replaced, such as ``{"solver.levels": "4"}``.
+        waitForCompletion: True returns a `RegistrationResult` or raises `InputError`, `ComputationError`, `Cancelled`;
+        False returns a `RegistrationJob` at once (after raising `InputError` for wrong input). completedCallback is
+        called with the job when it has ended, well or not; progressCallback with each `Progress`.
+        """
+        outputs = OutputNodes(
+            outputTransformNode, outputVolumeNode, entropyVolumeNode, jacobianVolumeNode, outputInverseTransformNode
+        )
+        fixed = place_volume(fixedVolumeNode, "fixed volume")
+        moving = place_volume(movingVolumeNode, "moving volume", ignored=outputTransformNode)
+        read = {
+            "fixed volume": fixedVolumeNode,
+            "moving volume": movingVolumeNode,
+            "fixed mask": fixedMaskNode,
+            "moving mask": movingMaskNode,
+            "fixed segmentation": fixedSegmentationNode,
+            "moving segmentation": movingSegmentationNode,
+        }
+        check_outputs(outputs, read)
+        check_chains(fixedVolumeNode, movingVolumeNode, outputs, initialTransformNode)
+        settings = settings_to_dict(replace(apply_overrides(load_preset(preset), dict(options or {})), device=device))
+        if (fixedSegmentationNode is None) != (movingSegmentationNode is None):
+            raise InputError(
+                "Only one segmentation is given.", "Give both, so that their overlap can be measured, or none."
+            )
+        labels: tuple[ImageData | None, ImageData | None] = (None, None)
+        if fixedSegmentationNode is not None:
+            labels = label_images(fixedSegmentationNode, movingSegmentationNode, fixed, moving)
+        request = RegistrationRequest(
+            fixed=fixed.image_data(),
+            moving=moving.image_data(),
+            fixed_mask=mask_image(fixedMaskNode, fixed, "fixed mask") if fixedMaskNode is not None else None,
+            moving_mask=mask_image(movingMaskNode, moving, "moving mask") if movingMaskNode is not None else None,
+            fixed_labels=labels[0],
+            moving_labels=labels[1],
+            initial=initial_transform(initialTransformNode, fixed.geometry)
+            if initialTransformNode is not None
+            else None,
+            settings=settings,
+        )
+        date = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        provenance = provenance_attributes(__version__, date, settings, fixedVolumeNode, movingVolumeNode)
+
+        def finish(outcome: RegistrationOutcome) -> RegistrationResult:
+            written = write_outputs(outcome, outputs, fixed, moving, provenance)
+            return RegistrationResult(
+                written.transform, written.volume, written.entropy, written.jacobian, written.inverse, outcome.report
+            )
+
+        watched = {"fixed volume": fixedVolumeNode, "moving volume": movingVolumeNode}
+        watched.update({f"output {name}": node for name, node in outputs.given().items()})
+        require_torch()
+        scheduler = None if waitForCompletion else self._scheduler
+        self._job = RegistrationJob(
+            self._worker(), request, finish, watched, scheduler, progressCallback, completedCallback
+        )
+        return self._completed(self._job) if waitForCompletion else self._job
+
+    def registerFromParameters(self, parameters: Parameters, **keywords: Any) -> RegistrationResult | RegistrationJob:
+        """`registerVolumes` with what a parameter node holds; further keywords are passed on."""
+        return self.registerVolumes(
+            parameters.fixedVolume,
+            parameters.movingVolume,
+            preset=parameters.preset,
+            device=parameters.device,
+            outputTransformNode=parameters.outputTransform,
+            outputVolumeNode=parameters.outputVolume,
+            entropyVolumeNode=parameters.entropyVolume,
+            jacobianVolumeNode=parameters.jacobianVolume,
+            **keywords,
+        )
+
+    def applyTransform(
+        self,
+        transformNode: slicer.vtkMRMLTransformNode,
+        movingVolumeNode: slicer.vtkMRMLScalarVolumeNode,
+        fixedVolumeNode: slicer.vtkMRMLScalarVolumeNode | None = None,
+    ) -> None:
+        """Put the moving volume, with the transforms that it already has, under the result; see `apply_transform`."""
+        apply_transform(transformNode, movingVolumeNode, fixedVolumeNode)
+
+    def close(self) -> None:
+        """End the background process; a job under way is cancelled. The next registration starts a new one."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        if self._job is not None:
+            self._job.poll()
+            self._job = None
+
+    def _worker(self) -> WorkerClient:
+        if self._client is None:
+            self._client = WorkerClient(python_executable(), folder=temporary_folder())
+        return self._client
+
+    def _completed(self, job: RegistrationJob) -> RegistrationResult:
+        try:
+            job.wait()
+        except BaseException:
+            job.abandon()
+            raise
+        if job.error is not None:
+            raise job.error
+        result: RegistrationResult = job.result
+        return result

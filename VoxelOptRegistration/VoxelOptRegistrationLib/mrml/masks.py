@@ -1,0 +1,181 @@
+"""Masks and labels, from label map volumes or segmentations, on the lattice of the volume that they belong to."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
+from ..errors import ComputationError, InputError
+from ..worker.data import ImageData
+from .geometry import Geometry, as_transform, ijk_to_ras, matrix_from_array, to_world
+from .volumes import PlacedVolume, kind_of
+
+
+def mask_image(node: slicer.vtkMRMLNode, reference: PlacedVolume, role: str) -> ImageData:
+    """Mask of a label map (every label counts) or a segmentation (every segment counts): uint8 0 or 1, (k, j, i).
+
+    Parent transforms of the node are taken into account, linear or not; labels are resampled with nearest neighbour.
+    Raises `InputError` for another kind of node and where no voxel of `reference` is inside.
+    """
+    labels = label_array(node, reference, role, segment_values(node, role))
+    mask = (labels != 0).astype(np.uint8)
+    if not mask.any():
+        raise InputError(
+            f"The {role} '{node.GetName()}' covers no voxel of '{reference.name}'.",
+            "Check that it was drawn on this volume and is not empty, or leave the mask out.",
+        )
+    return ImageData(mask, reference.geometry.index_to_lps)
+
+
+def label_images(
+    fixed_node: slicer.vtkMRMLNode, moving_node: slicer.vtkMRMLNode, fixed: PlacedVolume, moving: PlacedVolume
+) -> tuple[ImageData, ImageData]:
+    """Labels of both volumes, with the same number for the same structure: (fixed, moving), int16 arrays (k, j, i).
+
+    Segments are matched by name, label maps by value. Raises `InputError` where the two kinds are mixed, no name is
+    common, or a label map or segmentation covers no voxel of its volume.
+    """
+    values = [segment_values(fixed_node, "fixed segmentation"), segment_values(moving_node, "moving segmentation")]
+    if (values[0] is None) != (values[1] is None):
+        raise InputError(
+            f"'{fixed_node.GetName()}' and '{moving_node.GetName()}' are a label map and a segmentation.",
+            "Give two label maps or two segmentations.",
+        )
+    if values[0] is not None and values[1] is not None:
+        values = list(_matched(fixed_node, moving_node))
+    images = []
+    for node, placed, role, numbers in (
+        (fixed_node, fixed, "fixed segmentation", values[0]),
+        (moving_node, moving, "moving segmentation", values[1]),
+    ):
+        labels = label_array(node, placed, role, numbers)
+        if not labels.any():
+            raise InputError(
+                f"The {role} '{node.GetName()}' covers no voxel of '{placed.name}'.",
+                "Check that it belongs to this volume and is not empty.",
+            )
+        images.append(ImageData(labels, placed.geometry.index_to_lps))
+    return images[0], images[1]
+
+
+def segment_values(node: slicer.vtkMRMLNode, role: str) -> dict[str, int] | None:
+    """Number for each segment ID of a segmentation, from 1 in order; None for a label map volume."""
+    if node.IsA("vtkMRMLLabelMapVolumeNode"):
+        return None
+    if not node.IsA("vtkMRMLSegmentationNode"):
+        raise InputError(
+            f"The {role} '{node.GetName()}' is a {kind_of(node)}.", "Choose a segmentation or a label map."
+        )
+    identifiers = vtk.vtkStringArray()
+    node.GetSegmentation().GetSegmentIDs(identifiers)
+    return {identifiers.GetValue(index): index + 1 for index in range(identifiers.GetNumberOfValues())}
+
+
+def label_array(
+    node: slicer.vtkMRMLNode, reference: PlacedVolume, role: str, values: dict[str, int] | None
+) -> np.ndarray:
+    """Labels of `node` on the lattice of `reference`, (k, j, i); `values` is None for a label map.
+
+    Where segments overlap, the one with the higher number wins. A label map on the same lattice is returned as it is,
+    not copied.
+    """
+    local_to_world = to_world(node)
+    if values is None:
+        image = node.GetImageData()
+        if image is None or image.GetPointData().GetScalars() is None:
+            raise InputError(f"The {role} '{node.GetName()}' holds no voxels.", "Choose another label map.")
+        if isinstance(local_to_world, np.ndarray):
+            own = Geometry(image.GetDimensions(), local_to_world @ ijk_to_ras(node))
+            if own.matches(reference.geometry):
+                return slicer.util.arrayFromVolume(node)
+        oriented = slicer.vtkOrientedImageData()
+        oriented.ShallowCopy(image)
+        oriented.SetImageToWorldMatrix(matrix_from_array(ijk_to_ras(node)))
+        result = np.zeros(reference.geometry.shape, dtype=slicer.util.arrayFromVolume(node).dtype)
+        _paint(result, oriented, reference.geometry, local_to_world, None)
+        return result
+    result = np.zeros(reference.geometry.shape, dtype=np.int16)
+    for identifier, value in values.items():
+        oriented = slicer.vtkOrientedImageData()
+        if not slicer.vtkSlicerSegmentationsModuleLogic.GetSegmentBinaryLabelmapRepresentation(
+            node, identifier, oriented, False
+        ):
+            name = node.GetSegmentation().GetSegment(identifier).GetName()
+            raise ComputationError(
+                f"Segment '{name}' of the {role} '{node.GetName()}' could not be turned into a label map.",
+                "Export the segmentation to a label map in the Segmentations module, and choose that.",
+            )
+        _paint(result, oriented, reference.geometry, local_to_world, value)
+    return result
+
+
+def _matched(fixed_node: slicer.vtkMRMLNode, moving_node: slicer.vtkMRMLNode) -> tuple[dict[str, int], dict[str, int]]:
+    """Numbers by segment name, from 1 in the fixed order: those of both nodes, by segment ID."""
+    names = []
+    for node in (fixed_node, moving_node):
+        segmentation = node.GetSegmentation()
+        identifiers = segment_values(node, "segmentation") or {}
+        names.append({segmentation.GetSegment(identifier).GetName(): identifier for identifier in identifiers})
+    common = [name for name in names[0] if name in names[1]]
+    if not common:
+        raise InputError(
+            f"No segment of '{fixed_node.GetName()}' has the name of a segment of '{moving_node.GetName()}'.",
+            "Give the same structure the same name in both.",
+        )
+    numbers = {name: index + 1 for index, name in enumerate(common)}
+    fixed, moving = ({by_name[name]: numbers[name] for name in common} for by_name in names)
+    return fixed, moving
+
+
+def _paint(
+    target: np.ndarray,
+    source: slicer.vtkOrientedImageData,
+    geometry: Geometry,
+    local_to_world: np.ndarray | vtk.vtkGeneralTransform,
+    value: int | None,
+) -> None:
+    """Write `source`, nearest neighbour, into `target` (k, j, i): its own values, or `value` where it is not zero."""
+    extent = [0, -1, 0, -1, 0, -1]
+    if source.GetNumberOfPoints() == 0 or not slicer.vtkOrientedImageDataResample.CalculateEffectiveExtent(
+        source, extent
+    ):
+        return
+    window = _covered(source, extent, geometry, local_to_world)
+    if any(low > high for low, high in zip(window[::2], window[1::2], strict=True)):
+        return
+    lattice = slicer.vtkOrientedImageData()
+    lattice.SetExtent(window)
+    lattice.SetImageToWorldMatrix(matrix_from_array(geometry.ijk_to_world))
+    resampled = slicer.vtkOrientedImageData()
+    if not slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(
+        source, lattice, resampled, False, False, as_transform(local_to_world), 0
+    ):
+        raise ComputationError("A mask could not be resampled onto its volume.", "Harden its parent transform first.")
+    scalars = vtk_to_numpy(resampled.GetPointData().GetScalars()).reshape(resampled.GetDimensions()[::-1])
+    part = target[window[4] : window[5] + 1, window[2] : window[3] + 1, window[0] : window[1] + 1]
+    inside = scalars != 0
+    part[inside] = scalars[inside] if value is None else value
+
+
+def _covered(
+    source: slicer.vtkOrientedImageData,
+    extent: list[int],
+    geometry: Geometry,
+    local_to_world: np.ndarray | vtk.vtkGeneralTransform,
+) -> list[int]:
+    """Extent of the lattice that the voxels `extent` of `source` can reach: all of it under a non-linear transform."""
+    whole = [bound for size in geometry.dimensions for bound in (0, size - 1)]
+    if not isinstance(local_to_world, np.ndarray):
+        return whole
+    image_to_local = vtk.vtkMatrix4x4()
+    source.GetImageToWorldMatrix(image_to_local)
+    elements = [[image_to_local.GetElement(row, column) for column in range(4)] for row in range(4)]
+    to_index = np.linalg.inv(geometry.ijk_to_world) @ local_to_world @ np.array(elements)
+    corners = np.array([[i, j, k] for i in extent[:2] for j in extent[2:4] for k in extent[4:]], dtype=float)
+    corners += np.where(corners == np.array(extent[::2]), -0.5, 0.5)
+    reached = corners @ to_index[:3, :3].T + to_index[:3, 3]
+    low = np.maximum(np.floor(reached.min(axis=0)).astype(int), 0)
+    high = np.minimum(np.ceil(reached.max(axis=0)).astype(int), np.array(whole[1::2]))
+    return [int(bound) for pair in zip(low, high, strict=True) for bound in pair]
