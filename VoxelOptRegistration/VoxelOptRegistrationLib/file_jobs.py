@@ -1,0 +1,101 @@
+"""Jobs from files to files that the subcommands share: register one pair, evaluate one transform."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .console import Console
+from .interruption import Interruption
+from .options import Settings
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+    from .pipeline import Inputs
+
+
+@dataclass(frozen=True)
+class RegistrationFiles:
+    """The files of one registration. Masks and labels lie on the grid of the volume they are named after."""
+
+    fixed: Path
+    moving: Path
+    initial_transform: Path | None = None
+    fixed_mask: Path | None = None
+    moving_mask: Path | None = None
+    fixed_labels: Path | None = None
+    moving_labels: Path | None = None
+
+
+@dataclass(frozen=True)
+class TruthFiles:
+    """What a transform is measured against: corresponding landmarks, labels of the same organs, or both."""
+
+    landmarks: tuple[Path, Path] | None = None
+    labels: tuple[Path, Path] | None = None
+    scored: tuple[int, ...] | None = None
+
+
+def read_inputs(files: RegistrationFiles) -> Inputs:
+    """Read and check the images; raises `InputError` naming the file at fault."""
+    from .images.reading import read_labels, read_mask, read_transform, read_volume
+    from .pipeline import Inputs
+
+    fixed, moving = read_volume(files.fixed), read_volume(files.moving)
+    return Inputs(
+        fixed=fixed,
+        moving=moving,
+        fixed_mask=read_mask(files.fixed_mask, fixed, "The fixed mask") if files.fixed_mask else None,
+        moving_mask=read_mask(files.moving_mask, moving, "The moving mask") if files.moving_mask else None,
+        fixed_labels=read_labels(files.fixed_labels, fixed, "The fixed labels") if files.fixed_labels else None,
+        moving_labels=read_labels(files.moving_labels, moving, "The moving labels") if files.moving_labels else None,
+        initial_transform=read_transform(files.initial_transform) if files.initial_transform else None,
+    )
+
+
+def register_files(
+    files: RegistrationFiles, settings: Settings, folder: Path, console: Console, interruption: Interruption
+) -> dict[str, Any]:
+    """Register and write everything to `folder`, or nothing at all; returns the report.
+
+    Raises `InputError`, `ComputationError` or `KeyboardInterrupt`; an earlier `folder` then stays as it was.
+    """
+    from .images.writing import OutputFolder
+
+    with interruption.closing(OutputFolder(folder)) as staging:
+        inputs = read_inputs(files)
+        from . import pipeline
+
+        result = pipeline.register(inputs, settings, console.watcher(interruption))
+        pipeline.save(result, inputs, staging)
+    return result.report
+
+
+def evaluate_files(fixed: Path, transform: Path | None, truth: TruthFiles) -> dict[str, Any]:
+    """Errors of the transform file (fixed -> moving; None is the identity) on the grid of `fixed`.
+
+    The keys are those of `inspection.evaluate.evaluate`. Raises `InputError` naming the file at fault.
+    """
+    import SimpleITK as sitk
+
+    from .images.reading import read_transform, read_volume
+    from .inspection.evaluate import evaluate
+    from .inspection.landmarks import read_landmarks
+
+    mapping = read_transform(transform) if transform else sitk.Transform(3, sitk.sitkIdentity)
+    landmarks = labels = None
+    if truth.landmarks:
+        landmarks = read_landmarks(truth.landmarks[0]), read_landmarks(truth.landmarks[1])
+    if truth.labels:
+        labels = _label_map(truth.labels[0], "fixed"), _label_map(truth.labels[1], "moving")
+    return evaluate(read_volume(fixed), mapping, landmarks=landmarks, labels=labels, scored=truth.scored)
+
+
+def _label_map(path: Path, role: str) -> sitk.Image:
+    """Labels on whatever grid they have."""
+    from .images.reading import read_labels, read_volume
+
+    name = f"The {role} label map {path}"
+    return read_labels(path, read_volume(path, name), name)

@@ -1,0 +1,51 @@
+"""Ctrl+C and SIGTERM as a wish to stop that tears nothing apart."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import FrameType, TracebackType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Interruption:
+    """While entered, the first SIGINT or SIGTERM raises `KeyboardInterrupt` in the main thread, later ones are ignored.
+
+    `requested` stays true afterwards, so that a library which swallowed the exception is caught at the next step.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._shielded = False
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Interruption:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        first, self.requested = not self.requested, True
+        if first and not self._shielded:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def closing(self, manager: AbstractContextManager[T]) -> Iterator[T]:
+        """Use `manager`; its closing steps (moving files into place, removing them) run to their end."""
+        try:
+            with manager as value:
+                try:
+                    yield value
+                finally:
+                    self._shielded = True
+        finally:
+            self._shielded = False
