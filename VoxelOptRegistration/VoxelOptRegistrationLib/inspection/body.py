@@ -1,0 +1,33 @@
+"""Where the patient is in a scan, so that air around the body does not water statistics down."""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk
+
+SEARCH_VOXELS = 1_000_000
+THRESHOLD = 0.1
+
+
+def body_mask(image: sitk.Image, background: float | None = None) -> np.ndarray:
+    """The largest object that stands out from the darkness, bool (Z, Y, X), holes filled slice by slice.
+
+    Standing out means more than a tenth of the way from the darkest to the 99.5th percentile; `background` is a value
+    that means "no data". All True if nothing stands out. Searched on a coarser grid of about a million voxels.
+    """
+    factor = max(1, round((np.prod(image.GetSize()) / SEARCH_VOXELS) ** (1 / 3)))
+    factors = [factor if n >= 8 * factor else 1 for n in image.GetSize()]
+    small = sitk.Shrink(sitk.Cast(image, sitk.sitkFloat32), factors)
+    values = sitk.GetArrayViewFromImage(small)
+    known = np.isfinite(values) if background is None else values != background
+    if not known.any():
+        return np.ones(image.GetSize()[::-1], dtype=bool)
+    low, high = np.percentile(values[known], (0.5, 99.5))
+    bright = sitk.GetImageFromArray(((values > low + THRESHOLD * (high - low)) & known).astype(np.uint8))
+    bright = sitk.BinaryMorphologicalOpening(bright, (1, 1, 0))
+    objects = sitk.RelabelComponent(sitk.ConnectedComponent(bright), sortByObjectSize=True) == 1
+    filled = [sitk.BinaryFillhole(objects[:, :, k], fullyConnected=False) for k in range(objects.GetDepth())]
+    body = sitk.JoinSeries(filled)
+    body.CopyInformation(small)
+    mask = sitk.GetArrayFromImage(sitk.Resample(body, image, sitk.Transform(), sitk.sitkNearestNeighbor)) > 0
+    return mask if mask.any() else np.ones(mask.shape, dtype=bool)

@@ -1,0 +1,65 @@
+"""Inverse-consistency error: how far one is from the start after going there and back, |u(x) + v(x + u(x))|."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..images.displacement import displacement_image, displacement_transform
+from ..images.grid import Grid
+
+SAMPLED_POINTS = 250_000
+
+
+def inverse_consistency(
+    forward: np.ndarray,
+    fixed: Grid,
+    inverse: np.ndarray,
+    moving: Grid,
+    *,
+    valid: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """Of displacements in mm LPS: `forward` (Z, Y, X, 3) on `fixed`, `inverse` on `moving`.
+
+    `valid` (bool, on `moving`) tells where the inverse exists, `mask` (bool, on `fixed`) where to measure. About
+    250 000 voxels, evenly spaced, are measured. Returns points, mean_mm, p95_mm, max_mm, mean_voxels and max_voxels
+    (lengths in index units of `fixed`); only {"points": 0} if no voxel of `mask` is sent to where the inverse exists.
+    """
+    step = max(1, int(np.ceil((fixed.voxels / SAMPLED_POINTS) ** (1 / 3))))
+    every = (slice(None, None, step),) * 3
+    sampled = np.ascontiguousarray(forward[every], dtype=np.float64)
+    matrix = fixed.index_to_world.copy()
+    matrix[:3, :3] *= step
+    grid = Grid(sampled.shape[:3], matrix)
+
+    holes = np.array(inverse, dtype=np.float32)
+    if valid is not None:
+        holes[~valid] = np.nan
+    there = displacement_transform(sampled, grid)
+    back = sitk.Resample(
+        sitk.Cast(displacement_image(holes, moving), sitk.sitkVectorFloat32),
+        grid.to_reference_image(),
+        there,
+        sitk.sitkLinear,
+        float("nan"),
+    )
+    error = sampled + sitk.GetArrayViewFromImage(back)
+    kept = np.isfinite(error).all(axis=-1)
+    if mask is not None:
+        kept &= mask[every]
+    if not kept.any():
+        return {"points": 0}
+    error = error[kept]
+    mm = np.linalg.norm(error, axis=-1)
+    voxels = np.linalg.norm(error @ fixed.world_to_index[:3, :3].T, axis=-1)
+    return {
+        "points": int(mm.size),
+        "mean_mm": float(mm.mean()),
+        "p95_mm": float(np.percentile(mm, 95)),
+        "max_mm": float(mm.max()),
+        "mean_voxels": float(voxels.mean()),
+        "max_voxels": float(voxels.max()),
+    }
