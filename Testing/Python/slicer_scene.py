@@ -13,13 +13,13 @@ FLIP = np.array([-1.0, -1.0, 1.0])
 
 
 def new_scene() -> slicer.vtkMRMLScene:
-    """An empty scene with Slicer's built-in colour tables, made the current one."""
+    """An empty scene with Slicer's built-in colour tables and segmentation converters, made the current one."""
     scene = slicer.vtkMRMLScene()
     slicer.mrmlScene = scene
     colors = slicer.vtkMRMLColorLogic()
     colors.SetMRMLScene(scene)
     colors.AddDefaultColorNodes()
-    scene.color_logic = colors
+    slicer.vtkSlicerSegmentationsModuleLogic().SetMRMLScene(scene)
     return scene
 
 
@@ -30,7 +30,7 @@ def affine(
     flip: bool = False,
     shear: float = 0.0,
 ) -> np.ndarray:
-    """4x4 from index or point to RAS: shear, spacing, then rotation (degrees about x, y, z); `flip` makes it left-handed."""
+    """4x4 to RAS: shear, spacing, then rotation in degrees about x, y, z; `flip` makes it left-handed."""
     matrix = np.eye(4)
     stretch = np.diag([-spacing[0] if flip else spacing[0], spacing[1], spacing[2]])
     skew = np.eye(3)
@@ -62,7 +62,7 @@ def add_linear_transform(to_parent: np.ndarray, name: str = "Linear") -> slicer.
 def add_warp_transform(
     name: str = "Warp", amplitude: float = 4.0, reach: float = 80.0, spacing: float = 10.0
 ) -> slicer.vtkMRMLTransformNode:
-    """A smooth non-linear transform: a cubic displacement grid around the origin, FromParent, at most about `amplitude` mm."""
+    """A smooth non-linear transform: a cubic FromParent displacement grid around the origin, `amplitude` mm per axis."""
     count = int(2 * reach / spacing) + 1
     image = vtk.vtkImageData()
     image.SetDimensions(count, count, count)

@@ -85,7 +85,7 @@ class RegistrationJob:
         return self.state
 
     def wait(self, timeout: float | None = None) -> JobState:
-        """Poll until the job has ended or `timeout` seconds are over, while the application redraws; returns the state."""
+        """Poll until the job has ended or `timeout` seconds are over; the application goes on redrawing meanwhile."""
         deadline = None if timeout is None else time.monotonic() + timeout
         application = getattr(slicer, "app", None)
         while not self.poll().final and (deadline is None or time.monotonic() < deadline):
@@ -95,7 +95,7 @@ class RegistrationJob:
         return self.state
 
     def cancel(self) -> None:
-        """Ask the job to stop and return at once; it ends within a few seconds, in `poll` or `wait`, and changes no node."""
+        """Ask the job to stop and return at once; it ends within seconds, in `poll` or `wait`, and changes no node."""
         if not self.finished:
             self._job.cancel()
 

@@ -49,8 +49,8 @@ _MEANINGS = {
     "(FromParent: fixed point to moving point).",
     "volume": "Moving volume resampled onto the fixed grid.",
     "entropy": "Entropy of the displacement candidates per voxel, 0 (one fits) to 1 (no signal), no unit.",
-    "jacobian": "Jacobian determinant of fixed point to moving point, no unit; above 1 the tissue is larger in the moving "
-    "than in the fixed volume, 0 or below is a fold.",
+    "jacobian": "Jacobian determinant of fixed point to moving point, no unit; above 1 the tissue is larger in the "
+    "moving than in the fixed volume, 0 or below is a fold.",
     "inverse": "Displacement in mm that resamples the fixed volume onto the moving one "
     "(FromParent: moving point to fixed point).",
 }
