@@ -1,0 +1,89 @@
+"""Between described arrays and SimpleITK objects, on the worker's side."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..errors import InputError
+from .arrays import ImageDescriptor, map_array, write_array
+from .computation import Volumes
+from .protocol import Register
+
+if TYPE_CHECKING:
+    from ..pipeline import Result
+
+
+def read_image(folder: Path, name: str, descriptor: ImageDescriptor) -> sitk.Image:
+    """The image: scalar for (Z, Y, X), vectors for (Z, Y, X, 3). Raises `InputError` for an impossible geometry."""
+    array = map_array(folder, descriptor.array)
+    image = sitk.GetImageFromArray(array, isVector=array.ndim == 4)
+    matrix = descriptor.matrix
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    try:
+        image.SetSpacing(spacing.tolist())
+        image.SetDirection((matrix[:3, :3] / spacing).ravel().tolist())
+    except RuntimeError as error:
+        text = f"The geometry of {name.replace('_', ' ')} cannot be used: its axes are {matrix[:3, :3].tolist()}."
+        raise InputError(text, "Spacing and directions must span three dimensions.") from error
+    image.SetOrigin(matrix[:3, 3].tolist())
+    return image
+
+
+def read_request(folder: Path, message: Register) -> Volumes:
+    """The volumes and the initial transform of a job."""
+    images = {name: read_image(folder, name, descriptor) for name, descriptor in message.images.items()}
+    field = images.pop("initial", None)
+    transform: sitk.Transform | None = None
+    if field is not None:
+        transform = sitk.DisplacementFieldTransform(sitk.Cast(field, sitk.sitkVectorFloat64))
+    elif message.matrix is not None:
+        matrix = np.array(message.matrix, dtype=np.float64).reshape(4, 4)
+        transform = sitk.AffineTransform(matrix[:3, :3].ravel().tolist(), matrix[:3, 3].tolist())
+    return Volumes(images, transform)
+
+
+def write_image(folder: Path, name: str, image: sitk.Image) -> ImageDescriptor:
+    """Write an image; vectors and float64 become float32, other pixel types stay."""
+    array = sitk.GetArrayViewFromImage(image)
+    if array.dtype == np.float64:
+        array = array.astype(np.float32)
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    matrix[:3, 3] = image.GetOrigin()
+    return write_array(folder, name, array, matrix)
+
+
+def write_result(folder: Path, result: Result, request: Register) -> dict[str, ImageDescriptor]:
+    """Write everything that `data.RegistrationOutcome` holds; displacements as float32."""
+    fixed, moving = request.images["fixed"].matrix, request.images["moving"].matrix
+    forward = np.asarray(result.displacement, dtype=np.float32)
+    backward = np.asarray(result.inverse_displacement, dtype=np.float32)
+    images = {
+        "displacement": write_array(folder, "displacement", forward, fixed),
+        "inverse_displacement": write_array(folder, "inverse_displacement", backward, moving),
+    }
+    for name in ("entropy", "jacobian"):
+        images[name] = write_image(folder, name, getattr(result, name))
+    warped = sitk.GetArrayViewFromImage(result.warped)
+    images["warped"] = write_array(folder, "warped", warped, fixed)
+    return images
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON can hold it: numpy scalars and arrays as Python's, numbers that are not finite as None."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)
