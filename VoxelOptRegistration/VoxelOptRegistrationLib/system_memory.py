@@ -41,14 +41,14 @@ def _meminfo(key: str) -> int:
     return int(match[1]) * 1024
 
 
-def _container_limit() -> tuple[int, int] | None:
+def _container_limit(root: Path = Path("/sys/fs/cgroup")) -> tuple[int, int] | None:
     """Limit and use of the control group this process runs in, bytes, where there is a limit (versions 2 and 1).
 
     File cache counts as used there but is given back on demand, so it is taken off.
     """
     for folder, limit_file, use_file, cache_key in (
-        (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),
-        (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        (root, "memory.max", "memory.current", "inactive_file"),
+        (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     ):
         try:
             limit = (folder / limit_file).read_text().strip()
