@@ -73,7 +73,9 @@ def invert_displacement(
     side = min(grid.spacing)
     distance, count = 0.0, 0
     for slab, points in _slabs(target):
-        solution, error = _invert_points(points.reshape(-1, 3), total, grid, back, side * _INVERSION_TOLERANCE, iterations)
+        solution, error = _invert_points(
+            points.reshape(-1, 3), total, grid, back, side * _INVERSION_TOLERANCE, iterations
+        )
         inverse[slab] = solution.reshape(points.shape) - points
         good = (error < 0.1 * side) & _inside(solution, grid)
         valid[slab] = good.reshape(points.shape[:-1])
@@ -108,7 +110,9 @@ def _invert_points(
 def _nearest_affine(total: np.ndarray, grid: Grid) -> np.ndarray:
     """The 4 x 4 matrix that maps points like p -> p + total(p), in least squares over a subset of the voxels."""
     take = tuple(slice(None, None, max(1, n // 24)) for n in grid.size_zyx)
-    index = np.stack(np.meshgrid(*(np.arange(n)[t] for n, t in zip(grid.size_zyx, take, strict=True)), indexing="ij"), -1)
+    index = np.stack(
+        np.meshgrid(*(np.arange(n)[t] for n, t in zip(grid.size_zyx, take, strict=True)), indexing="ij"), -1
+    )
     points = index[..., ::-1].reshape(-1, 3) @ grid.index_to_world[:3, :3].T + grid.index_to_world[:3, 3]
     centre = points.mean(axis=0)
     design = np.c_[points - centre, np.ones(len(points))]

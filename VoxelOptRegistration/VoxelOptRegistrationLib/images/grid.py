@@ -65,9 +65,10 @@ class Grid:
         if self.size_zyx != other.size_zyx:
             return False
         difference = self.world_to_index @ other.index_to_world - np.eye(4)
-        return float(np.abs(difference[:3, :3] @ np.array(self.size_xyz)).max()) + float(
-            np.abs(difference[:3, 3]).max()
-        ) < 1e-6
+        return (
+            float(np.abs(difference[:3, :3] @ np.array(self.size_xyz)).max()) + float(np.abs(difference[:3, 3]).max())
+            < 1e-6
+        )
 
     def place(self, image: sitk.Image) -> sitk.Image:
         """Give `image`, an array of this size, the geometry of this grid; returns it."""

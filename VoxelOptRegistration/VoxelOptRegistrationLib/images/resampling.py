@@ -57,9 +57,7 @@ def sample_mask(mask: sitk.Image, grid: Grid, transform: sitk.Transform | None =
     return sitk.GetArrayFromImage(moved) > 0
 
 
-def warp_image(
-    moving: sitk.Image, reference: sitk.Image, transform: sitk.Transform, *, default: float
-) -> sitk.Image:
+def warp_image(moving: sitk.Image, reference: sitk.Image, transform: sitk.Transform, *, default: float) -> sitk.Image:
     """`moving` at transform(p) on the grid of `reference`, linear, in moving's pixel type; `default` outside it.
 
     Integer types are rounded and kept within their range.

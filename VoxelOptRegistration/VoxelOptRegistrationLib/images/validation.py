@@ -118,7 +118,8 @@ def validate_finite(values: np.ndarray, name: str) -> tuple[float, float]:
     if not (np.isfinite(low) and np.isfinite(high)):
         bad = int(values.size - np.isfinite(values).sum())
         raise InputError(
-            f"{name} has {bad} voxels that are NaN or infinite.", "Replace them by a number, for example the background."
+            f"{name} has {bad} voxels that are NaN or infinite.",
+            "Replace them by a number, for example the background.",
         )
     return float(low), float(high)
 
@@ -130,7 +131,5 @@ def _size(image: sitk.Image) -> str:
 def _corner_distance(one: sitk.Image, other: sitk.Image) -> float:
     corners = [[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]
     indices = np.array(corners, float) * (np.array(one.GetSize()) - 1)
-    a, b = (
-        np.array([i.TransformContinuousIndexToPhysicalPoint(p) for p in indices.tolist()]) for i in (one, other)
-    )
+    a, b = (np.array([i.TransformContinuousIndexToPhysicalPoint(p) for p in indices.tolist()]) for i in (one, other))
     return float(np.linalg.norm(a - b, axis=1).max())
