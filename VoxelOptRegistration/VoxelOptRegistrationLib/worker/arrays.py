@@ -58,6 +58,8 @@ class ImageDescriptor:
     def from_json(cls, body: Any) -> ImageDescriptor:
         """From parsed JSON; raises KeyError, TypeError, ValueError or OverflowError for anything else."""
         array = body["array"]
+        if not isinstance(array["shape"], list):
+            raise TypeError(f"the shape must be a list, not {array['shape']!r}")
         shape = tuple(int(side) for side in array["shape"])
         descriptor = ArrayDescriptor(str(array["file"]), shape, str(array["dtype"]))
         return cls(descriptor, tuple(float(number) for number in body["index_to_world"]))
@@ -73,11 +75,14 @@ def write_array(folder: Path, name: str, array: np.ndarray, matrix: np.ndarray) 
     data = np.ascontiguousarray(array, dtype=np.dtype(element))
     descriptor = ArrayDescriptor(name, tuple(int(side) for side in data.shape), element)
     path = folder / name
+    created = False
     try:
         with path.open("xb") as file:
+            created = True
             file.write(data.reshape(-1).view(np.uint8).data)
     except OSError as error:
-        path.unlink(missing_ok=True)
+        if created:
+            path.unlink(missing_ok=True)
         failure = ComputationError(
             f"{descriptor.bytes / 1e6:.0f} MB could not be written to the temporary folder {folder.parent}:"
             f" {error.strerror or error}.",
