@@ -19,6 +19,7 @@ def new_scene() -> slicer.vtkMRMLScene:
     colors = slicer.vtkMRMLColorLogic()
     colors.SetMRMLScene(scene)
     colors.AddDefaultColorNodes()
+    scene.color_logic = colors  # which takes its tables away when it goes
     slicer.vtkSlicerSegmentationsModuleLogic().SetMRMLScene(scene)
     return scene
 
@@ -38,6 +39,13 @@ def affine(
     matrix[:3, :3] = Rotation.from_euler("xyz", angles, degrees=True).as_matrix() @ stretch @ skew
     matrix[:3, 3] = origin
     return matrix
+
+
+def centred(ijk_to_ras: np.ndarray, shape: tuple[int, int, int], centre: tuple[float, float, float]) -> np.ndarray:
+    """The lattice moved so that its middle is at `centre`."""
+    moved = ijk_to_ras.copy()
+    moved[:3, 3] = np.array(centre) - ijk_to_ras[:3, :3] @ [(size - 1) / 2 for size in shape[::-1]]
+    return moved
 
 
 def vtk_matrix(array: np.ndarray) -> vtk.vtkMatrix4x4:
@@ -62,7 +70,7 @@ def add_linear_transform(to_parent: np.ndarray, name: str = "Linear") -> slicer.
 def add_warp_transform(
     name: str = "Warp", amplitude: float = 4.0, reach: float = 80.0, spacing: float = 10.0
 ) -> slicer.vtkMRMLTransformNode:
-    """A smooth non-linear transform: a cubic FromParent displacement grid around the origin, `amplitude` mm per axis."""
+    """A smooth non-linear transform: a cubic FromParent displacement grid around the origin, `amplitude` mm an axis."""
     count = int(2 * reach / spacing) + 1
     image = vtk.vtkImageData()
     image.SetDimensions(count, count, count)

@@ -14,6 +14,7 @@ from slicer_scene import (
     add_volume,
     add_warp_transform,
     affine,
+    centred,
     from_world,
     grid_points,
     map_points,
@@ -23,13 +24,6 @@ from slicer_scene import (
 from VoxelOptRegistrationLib.errors import InputError
 from VoxelOptRegistrationLib.mrml.masks import label_images, mask_image
 from VoxelOptRegistrationLib.mrml.volumes import PlacedVolume, place_volume
-
-
-def centred(ijk_to_ras: np.ndarray, shape: tuple[int, int, int], centre: tuple[float, float, float]) -> np.ndarray:
-    """The lattice moved so that its middle is at `centre`."""
-    moved = ijk_to_ras.copy()
-    moved[:3, 3] = np.array(centre) - ijk_to_ras[:3, :3] @ [(size - 1) / 2 for size in shape[::-1]]
-    return moved
 
 
 FIXED_SHAPE = (20, 36, 30)
