@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import stat
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -89,7 +90,7 @@ def _is_private_folder(folder: Path) -> bool:
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode):
         return False
-    if os.name == "nt":
+    if sys.platform == "win32":
         return True
     return status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) & 0o077 == 0
 
