@@ -66,20 +66,23 @@ class VoxelOptOptions:
     levels: pyramid levels at most; fewer where the grid is small.
     search_radius: k; (2k+1)^3 candidate displacements per voxel and level.
     couplings: weights of |u - d|^2 in the coupled iterations of every level, 1/voxel^2, in order.
-    sharpness: beta of the softmax whose entropy is measured, per unit of similarity.
+    sharpness: beta of the softmax whose entropy steers the smoothing, per unit of similarity.
+    map_sharpness: the same for the entropy map that is reported.
     sigma_low, sigma_high: Gaussian standard deviation at entropy 0 and 1, voxels; three taps per axis.
     passes: filter passes after every step; prefilter_passes: the same on the scores.
     squarings: scaling-and-squaring steps; 0 chooses them from the largest displacement.
     smoothing, ties, entropy_scale, border: see their types.
     low_pass: low-pass before decimation. exact_scale: displacements scale by the true ratio of the grids.
     any_size: pyramid that halves only axes that can be halved; otherwise every side must be divisible.
-    inverse_consistency: solve both ways and average. invertible: mend folds so that the Jacobian stays positive.
+    inverse_consistency: solve both ways and average, in consistency_sweeps rounds.
+    invertible: mend folds so that the Jacobian stays positive.
     """
 
     levels: int = 5
     search_radius: int = 1
     couplings: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
     sharpness: float = 10.0
+    map_sharpness: float = 100.0
     sigma_low: float = 0.1
     sigma_high: float = 0.5
     passes: int = 3
@@ -93,6 +96,7 @@ class VoxelOptOptions:
     exact_scale: bool = True
     any_size: bool = True
     inverse_consistency: bool = True
+    consistency_sweeps: int = 15
     invertible: bool = True
 
     def __post_init__(self) -> None:
@@ -101,16 +105,21 @@ class VoxelOptOptions:
         good = len(self.couplings) > 0 and all(math.isfinite(c) and c >= 0 for c in self.couplings)
         require(good, "solver.couplings", self.couplings, "Give at least one weight, none of them negative.")
         require(0 < self.sharpness < 1e4, "solver.sharpness", self.sharpness, "Use a number between 0 and 10000.")
+        require(0 < self.map_sharpness < 1e4, "solver.map_sharpness", self.map_sharpness, "Use a number between 0 and 10000.")
         ordered = 0 < self.sigma_low <= self.sigma_high <= 10
-        require(ordered, "solver.sigma_low/high", (self.sigma_low, self.sigma_high), "Use 0 < low <= high <= 10 voxels.")
+        require(
+            ordered, "solver.sigma_low/high", (self.sigma_low, self.sigma_high), "Use 0 < low <= high <= 10 voxels."
+        )
         require(0 <= self.passes <= 20, "solver.passes", self.passes, "Use 0 to 20.")
         require(0 <= self.prefilter_passes <= 20, "solver.prefilter_passes", self.prefilter_passes, "Use 0 to 20.")
+        require(1 <= self.consistency_sweeps <= 100, "solver.consistency_sweeps", self.consistency_sweeps, "Use 1 to 100.")
         require(0 <= self.squarings <= 12, "solver.squarings", self.squarings, "Use 0 (automatic) to 12.")
 
     @classmethod
     def paper(cls, smoothing: Smoothing = Smoothing.ADAPTIVE) -> VoxelOptOptions:
-        """The released VoxelOpt, quirks included (methods 1.2)."""
+        """The released VoxelOpt, quirks included; `Smoothing.RELEASED` is its ablation without adaptivity."""
         return cls(
+            map_sharpness=10.0,
             squarings=7,
             smoothing=smoothing,
             ties=Ties.SUM,

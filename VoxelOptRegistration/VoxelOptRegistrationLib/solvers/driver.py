@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ..fields.algebra import compose
 from ..fields.sampling import warp
-from ..options import VoxelOptOptions
+from ..options import Border, VoxelOptOptions
 from .pyramid import Shape, downsample, upsample_displacement
 
 
@@ -51,7 +50,7 @@ def coarse_to_fine(
     total: Tensor | None = None
     for index in reversed(range(len(fixed))):
         target, source = fixed[index], moving[index]
-        residual = step(target, source if total is None else _warped(source, total, options))
+        residual = step(target, source if total is None else warped_level(source, total, options.border))
         total = residual if total is None else compose(total, residual, options.border)
         report(index, len(fixed), total)
         if index > 0:
@@ -62,11 +61,10 @@ def coarse_to_fine(
     return total
 
 
-def _warped(level: Level, displacement: Tensor, options: VoxelOptOptions) -> Level:
-    features = warp(level.features, displacement, options.border)
+def warped_level(level: Level, displacement: Tensor, border: Border) -> Level:
+    """The level pulled through `displacement` (3, Z, Y, X); a voxel is trusted where most of what it draws on is."""
+    features = warp(level.features, displacement, border)
     if level.trust is None:
         return Level(features, None)
-    trust = warp(level.trust[None].to(torch.float32), displacement, options.border)[0] >= 0.5
+    trust = warp(level.trust[None].to(features.dtype), displacement, Border.ZERO)[0] >= 0.5
     return Level(features, trust)
-
-

@@ -2,20 +2,84 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from torch import Tensor
 
-from ..fields.algebra import exponential
-from ..options import VoxelOptOptions
+from ..fields.algebra import exponential, make_inverse_consistent
+from ..fields.folds import make_invertible
+from ..options import EntropyScale, VoxelOptOptions
 from .candidates import candidate_displacements, similarity_scores
 from .coupling import best_displacement
-from .driver import Level, build_pyramid, coarse_to_fine
+from .driver import Level, build_pyramid, coarse_to_fine, warped_level
 from .entropy import displacement_entropy
 from .message_passing import entropy_filter
 from .pyramid import plan_levels
 
 
+@dataclass(frozen=True)
+class Solution:
+    """What a solver found, on the grid of its features.
+
+    displacement: fixed -> moving, (3, Z, Y, X), voxels. backward: moving -> fixed, likewise, where it was solved.
+    entropy: how uncertain each voxel's match is after registration, (Z, Y, X) in [0, 1], 1 = no signal.
+    """
+
+    displacement: Tensor
+    backward: Tensor | None
+    entropy: Tensor
+
+
+Report = Callable[[float, str, Tensor | None], None]
+
+
+def solve(
+    fixed: Tensor,
+    moving: Tensor,
+    options: VoxelOptOptions,
+    fixed_trust: Tensor | None = None,
+    moving_trust: Tensor | None = None,
+    report: Report = lambda fraction, text, field: None,
+) -> Solution:
+    """Register features: fixed(x) = moving(x + u(x)).
+
+    fixed, moving: (C, Z, Y, X) float32 on one grid, sides from 8. The trusts (Z, Y, X), bool, say where an image can be compared.
+    `report` is called after every level with the fraction done, a sentence, and the field so far (3, Z', Y', X') at that level's
+    own grid and voxels (None while the way back is solved). Raises `InputError` for grids that the options cannot take.
+    """
+    shape = (fixed.shape[1], fixed.shape[2], fixed.shape[3])
+    plan = plan_levels(shape, options)
+    fixed_levels = build_pyramid(fixed, fixed_trust, plan, options)
+    moving_levels = build_pyramid(moving, moving_trust, plan, options)
+    work = sum(level.features[0].numel() for level in fixed_levels) * (2 if options.inverse_consistency else 1)
+    done = 0
+
+    def step(target: Level, source: Level) -> Tensor:
+        return level_step(target, source, options)
+
+    def told(preview: bool) -> Callable[[int, int, Tensor], None]:
+        def tell(level: int, levels: int, field: Tensor) -> None:
+            nonlocal done
+            done += fixed_levels[level].features[0].numel()
+            way = "" if preview else ", from moving to fixed"
+            report(done / work, f"Matched level {levels - level} of {levels}{way}.", field if preview else None)
+
+        return tell
+
+    backward: Tensor | None = None
+    if options.inverse_consistency:
+        backward = coarse_to_fine(moving_levels, fixed_levels, plan, step, options, told(False))
+    displacement = coarse_to_fine(fixed_levels, moving_levels, plan, step, options, told(True))
+    if backward is not None:
+        displacement, backward = make_inverse_consistent(displacement, backward, options.consistency_sweeps)
+    if options.invertible:
+        displacement = make_invertible(displacement)
+    return Solution(displacement, backward, _final_entropy(fixed_levels[0], moving_levels[0], displacement, options))
+
+
 def level_step(fixed: Level, moving: Level, options: VoxelOptOptions) -> Tensor:
-    """Residual displacement (3, Z, Y, X) of one level, voxels of that level."""
+    """Residual displacement (3, Z, Y, X) of one level, voxels of that level (VoxelOpt, section 3)."""
     candidates = candidate_displacements(options.search_radius, fixed.features.device)
     scores = similarity_scores(fixed.features, moving.features, candidates, options.border, fixed.trust, moving.trust)
     entropy = displacement_entropy(scores, options.sharpness, options.entropy_scale)
@@ -26,3 +90,11 @@ def level_step(fixed: Level, moving: Level, options: VoxelOptOptions) -> Tensor:
         best = best_displacement(scores, candidates, options.ties, smooth, coupling)
         smooth = messages.smooth_(best, options.passes)
     return exponential(smooth, options.squarings, options.border)
+
+
+def _final_entropy(fixed: Level, moving: Level, displacement: Tensor, options: VoxelOptOptions) -> Tensor:
+    """Entropy of the match that remains after registration; untrusted voxels have no signal."""
+    candidates = candidate_displacements(1, fixed.features.device)
+    moved = warped_level(moving, displacement, options.border)
+    scores = similarity_scores(fixed.features, moved.features, candidates, options.border, fixed.trust, moved.trust)
+    return displacement_entropy(scores, options.map_sharpness, EntropyScale.CANDIDATES)
