@@ -23,28 +23,40 @@ def shared_folder() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def voxelopt() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the real command in a process of its own: ``voxelopt("register", fixed, moving, "-o", folder)``.
+class Command:
+    """Runs the real command in a process of its own: ``voxelopt("register", fixed, moving, "-o", folder)``."""
 
-    `python_path` comes before the library on the import path, `environment` is added to the environment.
-    """
-
-    def run(
+    def __call__(
+        self,
         *arguments: object,
         python_path: Path | None = None,
         environment: dict[str, str] | None = None,
         timeout: float = 300,
+        preexec_fn: Callable[[], None] | None = None,
     ) -> subprocess.CompletedProcess[str]:
+        """`python_path` comes before the library on the import path, `environment` is added to the environment."""
         return subprocess.run(
             command(*arguments),
             env=command_environment(python_path) | (environment or {}),
             capture_output=True,
             text=True,
             timeout=timeout,
+            preexec_fn=preexec_fn,
         )
 
-    return run
+
+@pytest.fixture(scope="session")
+def voxelopt() -> Command:
+    """The `voxelopt` command."""
+    return Command()
+
+
+@pytest.fixture(scope="session")
+def phantom_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Files of a small generated pair with its truth, by the names of `Phantom`'s fields. Read only."""
+    from VoxelOptRegistrationLib.phantom import make_phantom, write_phantom
+
+    return write_phantom(make_phantom((28, 32, 40)), tmp_path_factory.mktemp("phantom"))
 
 
 def command(*arguments: object) -> list[str]:

@@ -59,7 +59,8 @@ def read_table(path: Path) -> list[Row]:
         _check_columns(columns, path)
         rows = [_row(cells, path, reader.line_num, number) for number, cells in enumerate(reader, start=1)]
     except csv.Error as error:
-        raise InputError(f"Line {reader.line_num} of {path} is no CSV: {error}.", "Save the table as CSV.") from error
+        line = reader.reader.line_num
+        raise InputError(f"Line {line} of {path} is no CSV: {error}.", "Save the table as CSV.") from error
     names = [row.name for row in rows]
     if not rows:
         raise InputError(f"The table {path} has no rows.", "Add one row for each registration.")
@@ -79,10 +80,11 @@ def run_rows(
     """Register every row, each with its own settings, into `folder`/name; returns the records of `folder`/results.csv.
 
     Rows that an earlier run finished with the same files and settings are skipped. A row that fails is recorded, and
-    the next one goes on. Raises `KeyboardInterrupt` when stopped; what is finished stays.
+    the next one goes on. Raises `KeyboardInterrupt` when stopped; what is finished stays. Raises `InputError` if
+    `folder` cannot be written or holds another program's results.csv.
     """
     table = folder / "results.csv"
-    earlier = {record["name"]: record for record in _read_results(table)}
+    earlier = _read_results(table)
     records: list[dict[str, Any]] = []
     for number, (row, chosen) in enumerate(zip(rows, settings, strict=True), start=1):
         key = _key(row, chosen)
@@ -169,16 +171,25 @@ def _key(row: Row, settings: Settings) -> str:
     return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:16]
 
 
-def _read_results(table: Path) -> list[dict[str, str]]:
-    if not table.exists():
-        return []
-    with open(table, newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if row.get("name")]
+def _read_results(table: Path) -> dict[str, dict[str, str]]:
+    """The records of earlier runs by name; none where `table` is new. Makes its folder."""
+    try:
+        table.parent.mkdir(parents=True, exist_ok=True)
+        if not table.exists():
+            return {}
+        with open(table, newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ()) == RESULT_COLUMNS:
+                return {record["name"]: record for record in reader}
+    except OSError as error:
+        raise InputError(f"{table} cannot be written: {error.strerror}.", "Choose another output folder.") from error
+    except (UnicodeDecodeError, csv.Error):
+        pass
+    raise InputError(f"{table} is not a table of voxelopt batch.", "Choose another output folder or move it away.")
 
 
 def _write_results(table: Path, records: Sequence[Mapping[str, Any]]) -> None:
     """Replace the table of results in one step."""
-    table.parent.mkdir(parents=True, exist_ok=True)
     draft = table.with_name(".results.csv.part")
     with open(draft, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, RESULT_COLUMNS, restval="", extrasaction="ignore")

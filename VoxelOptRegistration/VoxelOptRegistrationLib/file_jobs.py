@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .console import Console
+from .devices import choose_device, load_torch
 from .interruption import Interruption
 from .options import Settings
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
-
-    from .pipeline import Inputs
 
 
 @dataclass(frozen=True)
@@ -38,23 +37,6 @@ class TruthFiles:
     scored: tuple[int, ...] | None = None
 
 
-def read_inputs(files: RegistrationFiles) -> Inputs:
-    """Read and check the images; raises `InputError` naming the file at fault."""
-    from .images.reading import read_labels, read_mask, read_transform, read_volume
-    from .pipeline import Inputs
-
-    fixed, moving = read_volume(files.fixed), read_volume(files.moving)
-    return Inputs(
-        fixed=fixed,
-        moving=moving,
-        fixed_mask=read_mask(files.fixed_mask, fixed, "The fixed mask") if files.fixed_mask else None,
-        moving_mask=read_mask(files.moving_mask, moving, "The moving mask") if files.moving_mask else None,
-        fixed_labels=read_labels(files.fixed_labels, fixed, "The fixed labels") if files.fixed_labels else None,
-        moving_labels=read_labels(files.moving_labels, moving, "The moving labels") if files.moving_labels else None,
-        initial_transform=read_transform(files.initial_transform) if files.initial_transform else None,
-    )
-
-
 def register_files(
     files: RegistrationFiles, settings: Settings, folder: Path, console: Console, interruption: Interruption
 ) -> dict[str, Any]:
@@ -65,12 +47,32 @@ def register_files(
     from .images.writing import OutputFolder
 
     with interruption.closing(OutputFolder(folder)) as staging:
-        inputs = read_inputs(files)
+        images = read_images(files)
+        choose_device(settings.device)
         from . import pipeline
 
+        inputs = pipeline.Inputs(**images)
         result = pipeline.register(inputs, settings, console.watcher(interruption))
         pipeline.save(result, inputs, staging)
     return result.report
+
+
+def read_images(files: RegistrationFiles) -> dict[str, Any]:
+    """The checked images and transform by the names of `pipeline.Inputs`; raises `InputError` naming the file at fault.
+
+    Without torch, so that wrong files are told at once.
+    """
+    from .images.reading import read_labels, read_mask, read_transform, read_volume
+
+    images: dict[str, Any] = {"fixed": read_volume(files.fixed), "moving": read_volume(files.moving)}
+    for kind, read in (("mask", read_mask), ("labels", read_labels)):
+        for role in ("fixed", "moving"):
+            path = getattr(files, f"{role}_{kind}")
+            if path:
+                images[f"{role}_{kind}"] = read(path, images[role], f"The {role} {kind}")
+    if files.initial_transform:
+        images["initial_transform"] = read_transform(files.initial_transform)
+    return images
 
 
 def evaluate_files(fixed: Path, transform: Path | None, truth: TruthFiles) -> dict[str, Any]:
@@ -78,6 +80,7 @@ def evaluate_files(fixed: Path, transform: Path | None, truth: TruthFiles) -> di
 
     The keys are those of `inspection.evaluate.evaluate`. Raises `InputError` naming the file at fault.
     """
+    load_torch()
     import SimpleITK as sitk
 
     from .images.reading import read_transform, read_volume
