@@ -10,6 +10,14 @@ import SimpleITK as sitk
 BINS = 48
 
 
+def with_gaps(image: sitk.Image, background: float | None = None) -> np.ndarray:
+    """The voxels of `image`, float32 (Z, Y, X), NaN where they have the value `background` (no data)."""
+    values = sitk.GetArrayFromImage(image).astype(np.float32)
+    if background is not None:
+        values[values == np.float32(background)] = np.nan
+    return values
+
+
 def resample_with_gaps(
     moving: sitk.Image, reference: sitk.Image, transform: sitk.Transform, background: float | None = None
 ) -> np.ndarray:
@@ -19,11 +27,8 @@ def resample_with_gaps(
     """
     values = sitk.Cast(moving, sitk.sitkFloat32)
     if background is not None:
-        array = sitk.GetArrayFromImage(values)
-        array[array == np.float32(background)] = np.nan
-        gaps = sitk.GetImageFromArray(array)
-        gaps.CopyInformation(moving)
-        values = gaps
+        values = sitk.GetImageFromArray(with_gaps(moving, background))
+        values.CopyInformation(moving)
     resampled = sitk.Resample(values, reference, transform, sitk.sitkLinear, float("nan"), sitk.sitkFloat32)
     return sitk.GetArrayFromImage(resampled)
 

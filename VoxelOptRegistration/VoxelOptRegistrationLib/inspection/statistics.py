@@ -23,7 +23,7 @@ def jacobian_statistics(jacobian: np.ndarray, mask: np.ndarray | None = None) ->
     Returns voxels, min, max, mean, p1, p5, p50, p95, p99, folds (count), folds_percent, sdlogj, sdlogj_l2r; without any
     voxel only {"voxels": 0}.
     """
-    inner = tuple(slice(BORDER, -BORDER) if n > 2 * BORDER else slice(None) for n in jacobian.shape)
+    inner = inner_region(jacobian.shape)
     values = jacobian[inner].ravel() if mask is None else jacobian[inner][mask[inner]]
     if not values.size:
         return {"voxels": 0}
@@ -39,6 +39,19 @@ def jacobian_statistics(jacobian: np.ndarray, mask: np.ndarray | None = None) ->
         "sdlogj": log_deviation(values),
         "sdlogj_l2r": log_deviation(values + 3),
     }
+
+
+def inner_region(shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """The part of a volume that counts: without the border."""
+    return tuple(slice(BORDER, -BORDER) if n > 2 * BORDER else slice(None) for n in shape)
+
+
+def find_folds(jacobian: np.ndarray) -> np.ndarray:
+    """True at the folds that count, bool (Z, Y, X)."""
+    folds = np.zeros(jacobian.shape, dtype=bool)
+    inner = inner_region(jacobian.shape)
+    folds[inner] = jacobian[inner] <= 0
+    return folds
 
 
 def log_deviation(values: np.ndarray) -> float:

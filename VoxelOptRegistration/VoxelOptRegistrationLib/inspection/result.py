@@ -1,0 +1,82 @@
+"""The measured sections of a report, from the images and fields of one finished registration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..images.displacement import displacement_transform
+from ..images.grid import Grid
+from .affine_motion import lengths_beyond_affine
+from .body import body_mask
+from .consistency import inverse_consistency
+from .findings import find_warnings
+from .landmarks import Landmarks, target_registration_error
+from .overlap import overlap, warp_labels
+from .similarity import compare, resample_with_gaps, with_gaps
+from .statistics import entropy_statistics, histogram, jacobian_statistics, length_statistics
+
+
+def inspect_result(
+    fixed: sitk.Image,
+    moving: sitk.Image,
+    displacement: np.ndarray,
+    jacobian: np.ndarray,
+    entropy: np.ndarray,
+    *,
+    inverse: tuple[np.ndarray, np.ndarray | None] | None = None,
+    mask: sitk.Image | None = None,
+    labels: tuple[sitk.Image, sitk.Image] | None = None,
+    landmarks: tuple[Landmarks, Landmarks] | None = None,
+    background: float | None = None,
+) -> dict[str, Any]:
+    """Measure a registration; returns the sections of the report that `report` lists as measured.
+
+    displacement: the whole mapping on the grid of `fixed`, (Z, Y, X, 3), LPS mm, moving point minus fixed point.
+    jacobian, entropy: (Z, Y, X) on the same grid. inverse: the displacement on the grid of `moving` and where it is
+    valid. mask: where to measure; by default the body is found in `fixed`. labels, landmarks: (fixed, moving) truth.
+    background: the value that stands for "no data". "Before" means where the scans' headers put them.
+    """
+    grid = Grid.of(fixed)
+    identity = sitk.Transform(3, sitk.sitkIdentity)
+    transform = displacement_transform(displacement, grid)
+    body = body_mask(fixed, background) if mask is None else sitk.GetArrayFromImage(mask) > 0
+    sections: dict[str, Any] = {
+        "region": {"what": "body" if mask is None else "fixed mask", "percent": 100.0 * float(body.mean())},
+        "similarity": compare(
+            with_gaps(fixed, background),
+            resample_with_gaps(moving, fixed, identity, background),
+            resample_with_gaps(moving, fixed, transform, background),
+            body,
+        ),
+        "jacobian": jacobian_statistics(jacobian),
+        "jacobian_body": jacobian_statistics(jacobian, body),
+        "entropy": entropy_statistics(entropy, body),
+        "displacement": {
+            "whole": length_statistics(np.sqrt(np.einsum("zyxc,zyxc->zyx", displacement, displacement)), body),
+            "beyond_affine": length_statistics(lengths_beyond_affine(displacement, body), body),
+        },
+        "histograms": {
+            "jacobian": histogram(jacobian[body], 0.0, 2.5, 75),
+            "entropy": histogram(entropy[body], 0.0, 1.0, 50),
+        },
+    }
+    if inverse is not None:
+        field, valid = inverse
+        sections["inverse_consistency"] = inverse_consistency(
+            displacement, grid, field, Grid.of(moving), valid=valid, mask=body
+        )
+    if labels is not None:
+        sections["overlap"] = {
+            when: overlap(labels[0], warp_labels(labels[1], labels[0], mapping))
+            for when, mapping in (("before", identity), ("after", transform))
+        }
+    if landmarks is not None:
+        sections["landmarks"] = {
+            "before": target_registration_error(identity, *landmarks),
+            "after": target_registration_error(transform, *landmarks),
+        }
+    sections["warnings"] = find_warnings(sections)
+    return sections
