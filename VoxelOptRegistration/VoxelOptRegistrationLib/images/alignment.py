@@ -31,8 +31,8 @@ _TURN = math.radians(25)
 class AlignmentResult:
     """transform: fixed point -> moving point, mm, LPS, the initial transform included; mode: the alignment kept.
 
-    similarity_before, similarity_after: 1 - mean absolute difference of MIND-SSC descriptors where the volumes overlap, in
-    [0, 1], with the initial transform alone and with `transform`. candidates: the same for every alignment tried.
+    similarity_before, similarity_after: 1 - mean absolute difference of MIND-SSC descriptors where the volumes overlap,
+    in [0, 1], with the initial transform alone and with `transform`. candidates: the same for every alignment tried.
     affine: 4 x 4 matrix of `transform`, None where it is not linear. notes: sentences for the report.
     """
 
@@ -81,7 +81,7 @@ class _Search:
 
     def optimise_rigid(self) -> None:
         """From the three most promising of the positions tried so far and of these turned about the axes."""
-        starts = []
+        starts: list[tuple[float, int, np.ndarray]] = []
         for _, matrix in self.best.values():
             for turn in _turns(self.fixed.centre):
                 self.watcher.check()
@@ -114,9 +114,9 @@ def prealign(
 ) -> AlignmentResult:
     """Align `moving` to `fixed` on top of `initial`, at a coarse resolution, the same result every time.
 
-    `none`, `center` (of the fields of view) and `moments` (centres of mass) do what they say. `rigid` and `affine` return
-    the best of what they contain, doing nothing included. `auto` goes from none over center, moments and rigid to affine
-    and takes each step only where it lowers the difference of structures by 5 % and keeps the overlap.
+    `none`, `center` (of the fields of view) and `moments` (centres of mass) do what they say. `rigid` and `affine`
+    return the best of what they contain, doing nothing included. `auto` goes from none over center, moments and rigid
+    to affine and takes each step only where it lowers the difference of structures by 5 % and keeps the overlap.
     Only voxels inside the masks (on their volume's grid) and above `background` are looked at.
     Raises InputError if a mask leaves nothing or the volumes do not overlap after alignment.
     """
@@ -146,8 +146,8 @@ def prealign(
     agreement, matrix = search.best[kept]
     if agreement.overlap < _SMALLEST_OVERLAP:
         raise InputError(
-            f"The volumes do not overlap after alignment ({mode.value}): they share {agreement.overlap:.0%} of the smaller "
-            "one.",
+            f"The volumes do not overlap after alignment ({mode.value}): "
+            f"they share {agreement.overlap:.0%} of the smaller one.",
             "Choose another alignment (auto), or give an initial transform that brings them together.",
         )
     before = search.best[Alignment.NONE][0]
@@ -197,8 +197,8 @@ def _notes(mode: Alignment, kept: Alignment, before: Agreement, after: Agreement
         notes.append(f"The {mode.value} alignment was not better than {kept.value}, which was kept.")
     if after.similarity < before.similarity:
         notes.append(
-            f"The {kept.value} alignment brought the structures further apart (similarity {before.similarity:.3f} before, "
-            f"{after.similarity:.3f} after); auto would not have kept it."
+            f"The {kept.value} alignment brought the structures further apart: "
+            f"similarity {before.similarity:.3f} before, {after.similarity:.3f} after."
         )
     if after.overlap < 0.3:
         notes.append(f"The volumes share only {after.overlap:.0%} of the smaller one.")
@@ -210,10 +210,11 @@ def _turns(centre: np.ndarray) -> list[np.ndarray]:
     turns = [np.eye(4)]
     for axis in np.eye(3):
         for angle in (-_TURN, _TURN):
-            transform = sitk.VersorTransform(axis.tolist(), angle)
-            transform.SetCenter(centre.tolist())
-            turns.append(affine_matrix(transform))
-    return [turn for turn in turns if turn is not None]
+            turn = np.eye(4)
+            turn[:3, :3] = np.reshape(sitk.VersorTransform(axis.tolist(), angle).GetMatrix(), (3, 3))
+            turn[:3, 3] = centre - turn[:3, :3] @ centre
+            turns.append(turn)
+    return turns
 
 
 def _pull_back(initial: sitk.Transform, target: np.ndarray, guess: np.ndarray) -> np.ndarray:
@@ -239,7 +240,7 @@ def _chain(initial: sitk.Transform, matrix: np.ndarray) -> sitk.Transform:
 
 
 def _final(initial: sitk.Transform, matrix: np.ndarray, fixed: sitk.Image) -> sitk.Transform:
-    """Like `_chain`; a non-linear `initial` is first continued beyond the fixed field of view as far as `matrix` reaches.
+    """Like `_chain`; a non-linear `initial` is first continued beyond the fixed volume as far as `matrix` reaches.
 
     A displacement field ends with a jump to the identity at its border, which would tear the mapping there.
     """

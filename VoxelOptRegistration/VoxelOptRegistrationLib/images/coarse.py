@@ -102,7 +102,7 @@ def compare(fixed: CoarseVolume, moving: CoarseVolume, transform: sitk.Transform
     share = float(np.count_nonzero(sitk.GetArrayViewFromImage(covered)))
     share *= abs(float(np.linalg.det(fixed.grid.index_to_world[:3, :3])))
     share /= max(min(fixed.region_volume, moving.region_volume), 1e-12)
-    inner = sitk.GetArrayViewFromImage(sitk.BinaryErode(covered, (_RIM,) * 3, sitk.sitkBox, 0.0, 1.0, False)) > 0
+    inner = sitk.GetArrayFromImage(sitk.BinaryErode(covered, (_RIM,) * 3, sitk.sitkBox, 0.0, 1.0, False)) > 0
     if not inner.any():
         return Agreement(float("inf"), min(share, 1.0))
     resampler.SetInterpolator(sitk.sitkLinear)

@@ -1,4 +1,4 @@
-"""Displacement fields in physical space: from working voxels to the whole mapping in mm, to transforms, and inverted."""
+"""Displacement fields in physical space: from working voxels to mm, to transforms, and inverted."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _INVERSION_TOLERANCE = 0.01
 def total_displacement(u: np.ndarray, work: Grid, reference: Grid, alignment: sitk.Transform) -> np.ndarray:
     """The whole mapping y(p) = alignment(p + D(p)) as displacements y(p) - p at the voxels of `reference`.
 
-    u: (3, Z, Y, X), voxels of `work`, channel a along array axis a. D is u in mm, linear between the voxels of `work` and
-    constant beyond them. alignment: fixed point -> moving point, LPS mm; a non-linear one is sampled at the voxels of
-    `reference`, linear between them and constant beyond them.
+    u: (3, Z, Y, X), voxels of `work`, channel a along array axis a. D is u in mm, linear between the voxels of `work`
+    and constant beyond them. alignment: fixed point -> moving point, LPS mm; a non-linear one is sampled at the voxels
+    of `reference`, linear between them and constant beyond them.
     Returns float64 (Z, Y, X, 3), LPS mm, components (x, y, z).
     """
     vectors = _world_vectors(u, work)
     linear = affine_matrix(alignment)
-    sampled = None if linear is not None else _sample_transform(alignment, reference)
+    beyond = _sample_transform(alignment, reference) if linear is None else np.zeros(0)
     result = np.empty((*reference.size_zyx, 3))
     for slab, points in _slabs(reference):
         moved = points + _interpolate(vectors, work, points)
         if linear is not None:
             mapped = moved @ linear[:3, :3].T + linear[:3, 3]
         else:
-            mapped = moved + _interpolate(sampled, reference, moved)
+            mapped = moved + _interpolate(beyond, reference, moved)
         result[slab] = mapped - points
     return result
 
@@ -73,9 +73,8 @@ def invert_displacement(
     side = min(grid.spacing)
     distance, count = 0.0, 0
     for slab, points in _slabs(target):
-        solution, error = _invert_points(
-            points.reshape(-1, 3), total, grid, back, side * _INVERSION_TOLERANCE, iterations
-        )
+        tolerance = side * _INVERSION_TOLERANCE
+        solution, error = _invert_points(points.reshape(-1, 3), total, grid, back, tolerance, iterations)
         inverse[slab] = solution.reshape(points.shape) - points
         good = (error < 0.1 * side) & _inside(solution, grid)
         valid[slab] = good.reshape(points.shape[:-1])

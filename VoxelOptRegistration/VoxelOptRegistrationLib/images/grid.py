@@ -82,7 +82,7 @@ class Grid:
         return self.place(sitk.Image(self.size_xyz, sitk.sitkUInt8))
 
     def resized(self, size_zyx: tuple[int, int, int]) -> Grid:
-        """The grid of `size_zyx` voxels over the same field of view (voxel edges to voxel edges, same axes and centre)."""
+        """The grid of `size_zyx` voxels over the same field of view (from voxel edge to voxel edge)."""
         factor = np.array(self.size_xyz) / np.array(size_zyx[::-1])
         matrix = self.index_to_world.copy()
         matrix[:3, :3] = self.index_to_world[:3, :3] * factor
@@ -113,15 +113,16 @@ def plan_working_grid(fixed: sitk.Image, options: GridOptions, available_bytes: 
     largest = _finest_within(grid, finest, affordable)
     if max(largest.spacing) > _MEMORY_COARSENING * max(wanted.spacing):
         raise ComputationError(
-            f"Not enough memory for the working grid: {_describe(wanted)} needs {_gib(wanted.voxels * bytes_per_voxel)}, "
-            f"{_gib(available_bytes)} are free; the largest grid that fits is {_describe(largest)}.",
+            f"Not enough memory for the working grid: {_describe(wanted)} needs "
+            f"{_gib(wanted.voxels * bytes_per_voxel)}, {_gib(available_bytes)} are free; "
+            f"the largest grid that fits is {_describe(largest)}.",
             f"Close other programs, choose another device, or set grid.max_voxels={largest.voxels} to accept it.",
         )
     return largest
 
 
 def _finest_within(grid: Grid, finest: float, budget: int) -> Grid:
-    """The finest grid over the field of view of `grid` with sides of at least `finest` mm and at most `budget` voxels."""
+    """The finest grid over the same field of view with sides of at least `finest` mm and at most `budget` voxels."""
     extent = np.array(grid.size_xyz) * np.array(grid.spacing)
     spacing = max(finest, float(np.prod(extent) / budget) ** (1 / 3) * 0.9)
     while True:

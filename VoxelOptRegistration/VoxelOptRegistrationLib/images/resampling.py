@@ -41,17 +41,17 @@ def sample_volume(
         result = sitk.GetArrayFromImage(sampled)
     else:
         data = sitk.Cast(values > background, sitk.sitkFloat32)
-        touched = sitk.GetArrayViewFromImage(_resample(data, reference, transform, sitk.sitkLinear, None)) < 0.999
+        touched = sitk.GetArrayFromImage(_resample(data, reference, transform, sitk.sitkLinear, None)) < 0.999
         weighted = _resample(_low_pass(values * data, ratios), reference, transform, sitk.sitkLinear, None)
         weight = _resample(_low_pass(data, ratios), reference, transform, sitk.sitkLinear, None)
-        result = sitk.GetArrayFromImage(weighted) / np.maximum(sitk.GetArrayViewFromImage(weight), 1e-6)
+        result = sitk.GetArrayFromImage(weighted) / np.maximum(sitk.GetArrayFromImage(weight), 1e-6)
         valid &= ~touched
         result = fill_invalid(result, valid)
     return result, valid
 
 
 def sample_mask(mask: sitk.Image, grid: Grid, transform: sitk.Transform | None = None) -> np.ndarray:
-    """`mask` at transform(p) for every voxel centre p of `grid`, nearest neighbour: bool (Z, Y, X), False outside it."""
+    """`mask` at transform(p) for every voxel centre p of `grid`, nearest: bool (Z, Y, X), False outside it."""
     transform = transform or sitk.Transform(3, sitk.sitkIdentity)
     moved = _resample(mask != 0, grid.to_reference_image(), transform, sitk.sitkNearestNeighbor, 0.0)
     return sitk.GetArrayFromImage(moved) > 0
@@ -63,7 +63,7 @@ def warp_image(moving: sitk.Image, reference: sitk.Image, transform: sitk.Transf
     Integer types are rounded and kept within their range.
     """
     warped = _resample(sitk.Cast(moving, sitk.sitkFloat64), reference, transform, sitk.sitkLinear, default)
-    kind = sitk.GetArrayViewFromImage(moving[0:1, 0:1, 0:1]).dtype
+    kind = sitk.GetArrayViewFromImage(moving).dtype
     if kind.kind in "iu":
         limits = np.iinfo(kind)
         values = np.rint(sitk.GetArrayViewFromImage(warped))

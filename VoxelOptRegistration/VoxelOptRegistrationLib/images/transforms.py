@@ -17,8 +17,8 @@ _REMEDY = "Give a transform file (.h5, .tfm, .txt, .mat, .xfm) or a displacement
 def read_transform(path: Path) -> sitk.Transform:
     """The 3-D transform in `path`, fixed point -> moving point, mm, LPS; linear or not.
 
-    Images (.nii, .nrrd, .mha ...) are displacement fields: three components per voxel, mm, LPS; in NIfTI files of intent
-    1006 they are stored as RAS and ITK turns them.
+    Images (.nii, .nrrd, .mha ...) are displacement fields: three components per voxel, mm, LPS; NIfTI files of
+    intent 1006 store them in RAS, and ITK turns them.
     Raises InputError if the file is missing, unreadable, not 3-D, not finite or not invertible where it is linear.
     """
     path = Path(path)

@@ -119,7 +119,7 @@ def validate_finite(values: np.ndarray, name: str) -> tuple[float, float]:
         bad = int(values.size - np.isfinite(values).sum())
         raise InputError(
             f"{name} has {bad} voxels that are NaN or infinite.",
-            "Replace them by a number, for example the background.",
+            "Replace them by a number, for example background.",
         )
     return float(low), float(high)
 

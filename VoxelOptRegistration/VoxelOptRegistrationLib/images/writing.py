@@ -60,7 +60,7 @@ class OutputFolder:
     ) -> None:
         if error is not None:
             self._remove()
-            if isinstance(error, OSError) and _under(error.filename, self._folder):
+            if isinstance(error, OSError) and (error.errno in _FULL or _under(error.filename, self._folder)):
                 raise _as_registration_error(error, self.path) from error
             return
         try:
