@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import slicer
 from slicer_scene import add_volume, affine, new_scene, node_counts
-from vtk.util.numpy_support import vtk_to_numpy
 from VoxelOptRegistrationLib.mrml.display import VIRIDIS_ID, show_entropy, show_jacobian, show_warped
+from vtk.util.numpy_support import vtk_to_numpy
 
 MAGENTA = (255, 0, 255)
 

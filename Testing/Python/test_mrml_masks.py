@@ -25,7 +25,6 @@ from VoxelOptRegistrationLib.errors import InputError
 from VoxelOptRegistrationLib.mrml.masks import label_images, mask_image
 from VoxelOptRegistrationLib.mrml.volumes import PlacedVolume, place_volume
 
-
 FIXED_SHAPE = (20, 36, 30)
 FIXED = centred(affine((2.0, 1.6, 3.0), angles=(20.0, 10.0, -15.0)), FIXED_SHAPE, (2.0, -1.0, 3.0))
 DRAWN_SHAPE = (60, 56, 60)
