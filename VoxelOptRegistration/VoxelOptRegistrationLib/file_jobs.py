@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .console import Console
-from .devices import choose_device, load_torch
+from .devices import load_torch
 from .interruption import Interruption
 from .options import Settings
 
@@ -48,12 +48,12 @@ def register_files(
 
     with interruption.closing(OutputFolder(folder)) as staging:
         images = read_images(files)
-        choose_device(settings.device)
-        from . import pipeline
+        load_torch()
+        from . import pipeline, saving
 
-        inputs = pipeline.Inputs(**images)
+        inputs = pipeline.Inputs(**images, fixed_name=files.fixed.name, moving_name=files.moving.name)
         result = pipeline.register(inputs, settings, console.watcher(interruption))
-        pipeline.save(result, inputs, staging)
+        saving.save(result, inputs, staging)
     return result.report
 
 

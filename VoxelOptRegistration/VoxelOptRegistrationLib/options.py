@@ -1,4 +1,4 @@
-"""Options of one registration: frozen, validated, with units. Standard library only, so that any process can read them."""
+"""Options of one registration: frozen, validated, with units. Any process can read them: standard library only."""
 
 from __future__ import annotations
 
@@ -105,14 +105,21 @@ class VoxelOptOptions:
         good = len(self.couplings) > 0 and all(math.isfinite(c) and c >= 0 for c in self.couplings)
         require(good, "solver.couplings", self.couplings, "Give at least one weight, none of them negative.")
         require(0 < self.sharpness < 1e4, "solver.sharpness", self.sharpness, "Use a number between 0 and 10000.")
-        require(0 < self.map_sharpness < 1e4, "solver.map_sharpness", self.map_sharpness, "Use a number between 0 and 10000.")
+        require(
+            0 < self.map_sharpness < 1e4,
+            "solver.map_sharpness",
+            self.map_sharpness,
+            "Use a number between 0 and 10000.",
+        )
         ordered = 0 < self.sigma_low <= self.sigma_high <= 10
         require(
             ordered, "solver.sigma_low/high", (self.sigma_low, self.sigma_high), "Use 0 < low <= high <= 10 voxels."
         )
         require(0 <= self.passes <= 20, "solver.passes", self.passes, "Use 0 to 20.")
         require(0 <= self.prefilter_passes <= 20, "solver.prefilter_passes", self.prefilter_passes, "Use 0 to 20.")
-        require(1 <= self.consistency_sweeps <= 100, "solver.consistency_sweeps", self.consistency_sweeps, "Use 1 to 100.")
+        require(
+            1 <= self.consistency_sweeps <= 100, "solver.consistency_sweeps", self.consistency_sweeps, "Use 1 to 100."
+        )
         require(0 <= self.squarings <= 12, "solver.squarings", self.squarings, "Use 0 (automatic) to 12.")
 
     @classmethod
@@ -172,7 +179,7 @@ class GridOptions:
 class Settings:
     """Everything that decides a registration besides the images.
 
-    background: value that stands for "no data" in the volumes (-2048 HU outside a CT scan circle); None if there is none.
+    background: value that stands for "no data" (-2048 HU outside a CT scan circle); None if there is none.
     """
 
     preset: str = "generic"

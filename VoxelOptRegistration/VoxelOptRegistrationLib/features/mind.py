@@ -13,9 +13,10 @@ _PAIRS = ((1, 2), (0, 3), (0, 2), (1, 3), (2, 4), (3, 5), (0, 4), (1, 5), (3, 4)
 def mind_ssc(image: Tensor, radius: int = 2, dilation: int = 2) -> Tensor:
     """Descriptor (12, Z, Y, X) in (0, 1] of an image (Z, Y, X), any intensity unit.
 
-    For each of the 12 pairs of axis neighbours at distance `dilation` that are sqrt(2) apart: the mean squared difference over
-    a cube of side 2 radius + 1, replicate borders; minus the smallest of the 12; divided by their mean, held within 0.001 to
-    1000 times its average over the volume; exp of its negative (Heinrich et al., MICCAI 2013). A constant image gives 1.
+    For each of the 12 pairs of axis neighbours at distance `dilation` that are sqrt(2) apart: the mean squared
+    difference over a cube of side 2 radius + 1, replicate borders; minus the smallest of the 12; divided by their
+    mean, held within 0.001 to 1000 times its average over the volume; exp of its negative (Heinrich et al., MICCAI
+    2013). A constant image gives 1.
     """
     shape = image.shape
     descriptor = torch.empty((12, *shape), dtype=image.dtype, device=image.device)

@@ -57,7 +57,8 @@ def inverse(displacement: Tensor, guess: Tensor | None = None, iterations: int =
 def make_inverse_consistent(forward: Tensor, backward: Tensor, sweeps: int = 15) -> tuple[Tensor, Tensor]:
     """Two displacements (3, Z, Y, X), fixed -> moving and back, averaged until each inverts the other.
 
-    f <- (f - g(x + f)) / 2 and g <- (g - f(x + g)) / 2, both from the old values (ConvexAdam, Siebert et al., IEEE TMI 2024).
+    f <- (f - g(x + f)) / 2 and g <- (g - f(x + g)) / 2, both from the old values (ConvexAdam, Siebert et al., IEEE
+    TMI 2024).
     """
     for _ in range(sweeps):
         new_forward = 0.5 * (forward - warp(backward, forward))

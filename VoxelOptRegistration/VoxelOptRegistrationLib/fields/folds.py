@@ -13,11 +13,11 @@ _LARGEST_RADIUS = 12
 
 
 def make_invertible(displacement: Tensor, floor: float = 0.05) -> Tensor:
-    """The displacement (3, Z, Y, X), voxels, changed near folds until every cell's Jacobian determinant is above `floor`.
+    """The displacement (3, Z, Y, X), voxels, changed near folds until every cell's determinant is above `floor`.
 
-    Around each cell below the floor the field moves towards its own local mean; the neighbourhood grows where that is not
-    enough. Away from folds nothing changes, and a field without folds is returned as it is. A field that still folds at
-    the largest neighbourhood is scaled towards zero, which ends every fold.
+    Around each cell below the floor the field moves towards its own local mean; the neighbourhood grows where that
+    is not enough. Away from folds nothing changes, and a field without folds is returned as it is. A field that
+    still folds at the largest neighbourhood is scaled towards zero, which ends every fold.
     """
     mended = displacement
     radius = 1

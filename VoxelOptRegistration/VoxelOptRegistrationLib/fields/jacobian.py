@@ -9,8 +9,8 @@ from torch import Tensor
 def jacobian_determinant(displacement: Tensor) -> Tensor:
     """det(I + du/dx) at every voxel, (Z, Y, X), of a displacement (3, Z, Y, X) in voxels of its own grid.
 
-    Central differences inside, one-sided ones at the border (numpy.gradient's rule). In index units the determinant equals
-    the one in world units on the same grid, oblique and anisotropic grids included. Sides must be at least 2.
+    Central differences inside, one-sided ones at the border (numpy.gradient's rule). In index units the determinant
+    equals the one in world units on the same grid, oblique and anisotropic grids included. Sides must be at least 2.
     """
     rows = [[_difference(displacement[c], axis) for axis in range(3)] for c in range(3)]
     for a in range(3):
@@ -35,7 +35,7 @@ def _difference(values: Tensor, axis: int) -> Tensor:
 
 
 def smallest_cell_determinant(displacement: Tensor) -> Tensor:
-    """Smallest determinant at the eight corners of every voxel's cells, (Z, Y, X): a stricter test than central differences.
+    """Smallest determinant at the corners of every voxel's cells, (Z, Y, X): stricter than central differences.
 
     At each voxel the forward and backward differences along each axis give eight determinants, those of the trilinear
     interpolant as the voxel is approached from its eight cells. Where all are positive, central differences are too.

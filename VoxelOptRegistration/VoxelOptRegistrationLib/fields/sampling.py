@@ -22,7 +22,8 @@ def warp(volume: Tensor, displacement: Tensor, border: Border = Border.REPLICATE
 
     Both grids share their origin and voxel size, so they may differ in extent only.
     """
-    grid = identity_grid(tuple(displacement.shape[1:]), displacement.device)
+    z, y, x = displacement.shape[1:]
+    grid = identity_grid((z, y, x), displacement.device)
     return sample(volume, grid.add_(displacement), border)
 
 
@@ -81,7 +82,9 @@ def _three(spatial: torch.Size) -> tuple[int, ...]:
 def _mps_samples_volumes() -> bool:
     """Whether this torch samples volumes on Apple's GPU; it came late and is missing from older releases."""
     try:
-        F.grid_sample(torch.zeros(1, 1, 2, 2, 2, device="mps"), torch.zeros(1, 1, 1, 1, 3, device="mps"), align_corners=True)
+        F.grid_sample(
+            torch.zeros(1, 1, 2, 2, 2, device="mps"), torch.zeros(1, 1, 1, 1, 3, device="mps"), align_corners=True
+        )
     except (NotImplementedError, RuntimeError):
         return False
     return True

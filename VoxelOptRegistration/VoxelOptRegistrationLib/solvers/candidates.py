@@ -30,9 +30,9 @@ def similarity_scores(
 ) -> Tensor:
     """Scores (K, Z, Y, X): minus the mean over channels of |moving(x + d) - fixed(x)| (VoxelOpt, section 3).
 
-    fixed, moving: features (C, Z, Y, X) on one grid; candidates (K, 3) voxels. The trusts (Z, Y, X), bool, say where a side
-    can be compared at all: a candidate that cannot gets the mean of the voxel's other scores, so that it neither attracts nor
-    repels; a voxel with none gets zeros.
+    fixed, moving: features (C, Z, Y, X) on one grid; candidates (K, 3) voxels. The trusts (Z, Y, X), bool, say where
+    a side can be compared at all: a candidate that cannot gets the mean of the voxel's other scores, so that it
+    neither attracts nor repels; a voxel with none gets zeros.
     """
     radius = int(candidates.abs().max())
     shape = fixed.shape[1:]

@@ -9,11 +9,13 @@ from ..options import Ties
 from .candidates import slabs
 
 
-def best_displacement(scores: Tensor, candidates: Tensor, ties: Ties, smooth: Tensor | None = None, coupling: float = 0.0) -> Tensor:
-    """argmax over d of scores_d - coupling |smooth - d|^2: (3, Z, Y, X), voxels (VoxelOpt, section 3; Heinrich et al. 2014).
+def best_displacement(
+    scores: Tensor, candidates: Tensor, ties: Ties, smooth: Tensor | None = None, coupling: float = 0.0
+) -> Tensor:
+    """argmax over d of scores_d - coupling |smooth - d|^2: (3, Z, Y, X), voxels (VoxelOpt, section 3).
 
-    scores (K, Z, Y, X); candidates (K, 3) voxels, shortest first; smooth (3, Z, Y, X). |smooth|^2 is the same for all d, so
-    that each voxel costs one product of its displacement with the candidates and one maximum.
+    scores (K, Z, Y, X); candidates (K, 3) voxels, shortest first; smooth (3, Z, Y, X). |smooth|^2 is the same for
+    all d, so that each voxel costs one product of its displacement with the candidates and one maximum.
     """
     count, *shape = scores.shape
     plane = shape[1] * shape[2]
@@ -21,7 +23,9 @@ def best_displacement(scores: Tensor, candidates: Tensor, ties: Ties, smooth: Te
     chosen = torch.empty((3, flat.shape[1]), dtype=scores.dtype, device=scores.device)
     table = candidates.T.contiguous().to(scores.dtype)
     if smooth is not None:
-        linear = torch.cat([2.0 * coupling * candidates, -coupling * candidates.square().sum(dim=1, keepdim=True)], dim=1)
+        linear = torch.cat(
+            [2.0 * coupling * candidates, -coupling * candidates.square().sum(dim=1, keepdim=True)], dim=1
+        )
         known = torch.cat([smooth.reshape(3, -1), torch.ones_like(flat[:1])])
     for start, stop in slabs(shape[0], plane, scores.device):
         part = slice(start * plane, stop * plane)

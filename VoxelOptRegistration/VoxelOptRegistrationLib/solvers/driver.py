@@ -22,11 +22,13 @@ class Level:
 
 
 Step = Callable[[Level, Level], Tensor]
-Report = Callable[[int, int, Tensor], None]
+Report = Callable[[int, Tensor], None]
 
 
-def build_pyramid(features: Tensor, trust: Tensor | None, plan: list[tuple[bool, bool, bool]], options: VoxelOptOptions) -> list[Level]:
-    """Levels, finest first. Untrusted voxels do not bleed into coarser features; a coarse voxel is trusted if half of it is."""
+def build_pyramid(
+    features: Tensor, trust: Tensor | None, plan: list[tuple[bool, bool, bool]], options: VoxelOptOptions
+) -> list[Level]:
+    """Levels, finest first. Untrusted voxels stay out of coarser features; a coarse voxel needs half of it trusted."""
     levels = [Level(features, trust)]
     for axes in plan:
         if trust is None:
@@ -40,25 +42,38 @@ def build_pyramid(features: Tensor, trust: Tensor | None, plan: list[tuple[bool,
 
 
 def coarse_to_fine(
-    fixed: list[Level], moving: list[Level], plan: list[tuple[bool, bool, bool]], step: Step, options: VoxelOptOptions, report: Report
+    fixed: list[Level],
+    moving: list[Level],
+    plan: list[tuple[bool, bool, bool]],
+    step: Step,
+    options: VoxelOptOptions,
+    report: Report,
 ) -> Tensor:
     """Total displacement (3, Z, Y, X) on the finest grid, voxels.
 
-    At each level, coarsest first, `step` registers the moving features, warped by the field so far, to the fixed ones; its
-    residual is composed inside that field. `report` is called after every level with (level, levels, field of that level).
+    At each level, coarsest first, `step` registers the moving features, warped by the field so far, to the fixed
+    ones; its residual is composed inside that field. `report` is called after every level with its index, 0 the
+    finest, and the field there.
     """
     total: Tensor | None = None
     for index in reversed(range(len(fixed))):
         target, source = fixed[index], moving[index]
         residual = step(target, source if total is None else warped_level(source, total, options.border))
         total = residual if total is None else compose(total, residual, options.border)
-        report(index, len(fixed), total)
+        report(index, total)
         if index > 0:
-            z, y, x = fixed[index - 1].features.shape[1:]
-            shape: Shape = (z, y, x)
-            total = upsample_displacement(total, shape, plan[index - 1], options)
+            total = upsample_displacement(total, _shape(fixed[index - 1]), plan[index - 1], options)
     assert total is not None
     return total
+
+
+def to_finest(
+    field: Tensor, index: int, levels: list[Level], plan: list[tuple[bool, bool, bool]], options: VoxelOptOptions
+) -> Tensor:
+    """The field (3, Z, Y, X) of level `index`, brought to the finest grid and its voxels."""
+    for finer in reversed(range(index)):
+        field = upsample_displacement(field, _shape(levels[finer]), plan[finer], options)
+    return field
 
 
 def warped_level(level: Level, displacement: Tensor, border: Border) -> Level:
@@ -68,3 +83,8 @@ def warped_level(level: Level, displacement: Tensor, border: Border) -> Level:
         return Level(features, None)
     trust = warp(level.trust[None].to(features.dtype), displacement, Border.ZERO)[0] >= 0.5
     return Level(features, trust)
+
+
+def _shape(level: Level) -> Shape:
+    z, y, x = level.features.shape[1:]
+    return z, y, x

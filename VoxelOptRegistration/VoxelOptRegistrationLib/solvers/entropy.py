@@ -12,10 +12,10 @@ from .candidates import slabs
 
 
 def displacement_entropy(scores: Tensor, sharpness: float, scale: EntropyScale) -> Tensor:
-    """Entropy (Z, Y, X) in [0, 1] of softmax(sharpness * scores (K, Z, Y, X)) over the K candidates (VoxelOpt, section 3).
+    """Entropy (Z, Y, X) of softmax(sharpness * scores (K, Z, Y, X)) over the K candidates (VoxelOpt, section 3).
 
-    `CANDIDATES` divides by ln K: 1 means that all candidates match alike. `VOLUME` stretches the volume's own extremes to
-    [0, 1], as released; there a constant volume has no extremes and gives 1 everywhere.
+    `CANDIDATES` divides by ln K: 1 means that all candidates match alike. `VOLUME` stretches the volume's own
+    extremes to [0, 1], as released; there a constant volume has no extremes and gives 1 everywhere.
     """
     count, *shape = scores.shape
     entropy = torch.empty(shape, dtype=scores.dtype, device=scores.device)

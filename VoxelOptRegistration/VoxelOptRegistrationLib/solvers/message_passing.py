@@ -14,8 +14,8 @@ from ..options import Border, Smoothing
 class ThreeTapFilter:
     """One pass smooths along the axes 0, 1 and 2 in turn with taps (side, centre, side) at the voxel written.
 
-    centre, side: one weight volume (Z, Y, X) per axis. With replicate borders the tap that falls outside is taken from the
-    border voxel itself, so that the weights always sum to one.
+    centre, side: one weight volume (Z, Y, X) per axis. With replicate borders the tap that falls outside is taken
+    from the border voxel itself, so that the weights always sum to one.
     """
 
     centre: tuple[Tensor, Tensor, Tensor]
@@ -42,11 +42,13 @@ class ThreeTapFilter:
         target.narrow(axis, 0, inner).addcmul_(side.narrow(axis, 0, inner), source.narrow(axis, 1, inner))
 
 
-def entropy_filter(entropy: Tensor, sigma_low: float, sigma_high: float, border: Border, smoothing: Smoothing) -> ThreeTapFilter:
+def entropy_filter(
+    entropy: Tensor, sigma_low: float, sigma_high: float, border: Border, smoothing: Smoothing
+) -> ThreeTapFilter:
     """The filter for one level's entropy (Z, Y, X) in [0, 1]; sigmas in voxels (VoxelOpt, section 3).
 
-    Adaptive: sigma = low + log2(1 + entropy) (high - low) at each voxel, taps exp(-1 / (2 sigma^2)) beside 1, normalised.
-    Isotropic: sigma_high everywhere, the paper's ablation. Released: see `Smoothing`.
+    Adaptive: sigma = low + log2(1 + entropy) (high - low) at each voxel, taps exp(-1 / (2 sigma^2)) beside 1,
+    normalised. Isotropic: sigma_high everywhere, the paper's ablation. Released: see `Smoothing`.
     """
     if smoothing is Smoothing.ADAPTIVE:
         sigma = sigma_low + torch.log2(1.0 + entropy) * (sigma_high - sigma_low)

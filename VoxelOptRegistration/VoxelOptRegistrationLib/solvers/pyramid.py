@@ -1,8 +1,8 @@
 """Feature pyramids that halve only the axes that can be halved, and the displacement's way back up.
 
-Exact scale: with low-pass (binomial 1-3-3-1 per halved axis, replicate borders) coarse voxel j stands at fine coordinate
-2 j + 0.5, whatever the size, so displacements double exactly. Without it, the released halving: trilinear resampling with
-aligned corners, whose true ratio is (N_fine - 1) / (N_coarse - 1).
+Exact scale: with low-pass (binomial 1-3-3-1 per halved axis, replicate borders) coarse voxel j stands at fine
+coordinate 2 j + 0.5, whatever the size, so displacements double exactly. Without it, the released halving: trilinear
+resampling with aligned corners, whose true ratio is (N_fine - 1) / (N_coarse - 1).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _COARSEST_SIDE = 4
 def plan_levels(shape: Shape, options: VoxelOptOptions) -> list[tuple[bool, bool, bool]]:
     """Which axes are halved from level l to l + 1, finest first; at most `options.levels` - 1 entries.
 
-    An axis is halved while its coarse side stays at least 4 voxels and no other axis is left more than twice as long: the
-    thin axis of a slab waits until the others have come down to its length.
+    An axis is halved while its coarse side stays at least 4 voxels and no other axis is left more than twice as
+    long: the thin axis of a slab waits until the others have come down to its length.
     """
     if not options.any_size:
         step = 2 ** (options.levels - 1)
@@ -71,7 +71,9 @@ def _binomial_half(volume: Tensor, axis: int) -> Tensor:
     return (taps[0] + taps[3]).mul_(0.125).add_(taps[1] + taps[2], alpha=0.375)
 
 
-def upsample_displacement(displacement: Tensor, shape: Shape, axes: tuple[bool, bool, bool], options: VoxelOptOptions) -> Tensor:
+def upsample_displacement(
+    displacement: Tensor, shape: Shape, axes: tuple[bool, bool, bool], options: VoxelOptOptions
+) -> Tensor:
     """displacement (3, Z, Y, X) one level finer, on `shape`, in voxels of that finer level."""
     if not options.low_pass:
         fine = F.interpolate(displacement[None], size=shape, mode="trilinear", align_corners=True)[0]

@@ -1,4 +1,4 @@
-"""VoxelOpt: discrete optimisation over 27-neighbour cost volumes with entropy-adaptive message passing (arXiv 2506.19975)."""
+"""VoxelOpt (arXiv 2506.19975): discrete optimisation over 27-neighbour cost volumes, entropy-adaptive messages."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from ..fields.folds import make_invertible
 from ..options import EntropyScale, VoxelOptOptions
 from .candidates import candidate_displacements, similarity_scores
 from .coupling import best_displacement
-from .driver import Level, build_pyramid, coarse_to_fine, warped_level
+from .driver import Level, build_pyramid, coarse_to_fine, to_finest, warped_level
 from .entropy import displacement_entropy
 from .message_passing import entropy_filter
 from .pyramid import plan_levels
+
+FORWARD = "fixed to moving"
+BACKWARD = "moving to fixed"
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class Solution:
     entropy: Tensor
 
 
-Report = Callable[[float, str, Tensor | None], None]
+Report = Callable[[float, str, Callable[[], Tensor] | None], None]
+"""(fraction done, a sentence, a function that gives the field so far on the finest grid or None)."""
 
 
 def solve(
@@ -44,9 +48,9 @@ def solve(
 ) -> Solution:
     """Register features: fixed(x) = moving(x + u(x)).
 
-    fixed, moving: (C, Z, Y, X) float32 on one grid, sides from 8. The trusts (Z, Y, X), bool, say where an image can be compared.
-    `report` is called after every level with the fraction done, a sentence, and the field so far (3, Z', Y', X') at that level's
-    own grid and voxels (None while the way back is solved). Raises `InputError` for grids that the options cannot take.
+    fixed, moving: (C, Z, Y, X) float32 on one grid, sides from 8. The trusts (Z, Y, X), bool, say where an image can
+    be compared. `report` is called after every level; the field so far is None while the way back is solved. Raises
+    `InputError` for grids that the options cannot take.
     """
     shape = (fixed.shape[1], fixed.shape[2], fixed.shape[3])
     plan = plan_levels(shape, options)
@@ -58,19 +62,21 @@ def solve(
     def step(target: Level, source: Level) -> Tensor:
         return level_step(target, source, options)
 
-    def told(preview: bool) -> Callable[[int, int, Tensor], None]:
-        def tell(level: int, levels: int, field: Tensor) -> None:
-            nonlocal done
-            done += fixed_levels[level].features[0].numel()
-            way = "" if preview else ", from moving to fixed"
-            report(done / work, f"Matched level {levels - level} of {levels}{way}.", field if preview else None)
-
-        return tell
+    def tell(level: int, field: Tensor, way: str) -> None:
+        nonlocal done
+        done += fixed_levels[level].features[0].numel()
+        text = f"Matched level {len(fixed_levels) - level} of {len(fixed_levels)}, {way}."
+        preview = (lambda: to_finest(field, level, fixed_levels, plan, options)) if way == FORWARD else None
+        report(done / work, text, preview)
 
     backward: Tensor | None = None
     if options.inverse_consistency:
-        backward = coarse_to_fine(moving_levels, fixed_levels, plan, step, options, told(False))
-    displacement = coarse_to_fine(fixed_levels, moving_levels, plan, step, options, told(True))
+        backward = coarse_to_fine(
+            moving_levels, fixed_levels, plan, step, options, lambda level, field: tell(level, field, BACKWARD)
+        )
+    displacement = coarse_to_fine(
+        fixed_levels, moving_levels, plan, step, options, lambda level, field: tell(level, field, FORWARD)
+    )
     if backward is not None:
         displacement, backward = make_inverse_consistent(displacement, backward, options.consistency_sweeps)
     if options.invertible:

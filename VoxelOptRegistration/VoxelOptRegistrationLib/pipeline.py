@@ -1,0 +1,271 @@
+"""One registration from images to results: align, resample, extract features, solve, bring back to the fixed grid,
+inspect.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from torch import Tensor
+
+from .devices import Device, choose_device
+from .features.extractors import Extractor, make_extractor
+from .fields.folds import make_invertible
+from .fields.jacobian import jacobian_determinant
+from .images.alignment import AlignmentResult, prealign
+from .images.displacement import displacement_image, invert_displacement, total_displacement, voxel_displacement
+from .images.grid import Grid, plan_working_grid
+from .images.resampling import sample_mask, sample_volume, warp_image
+from .images.transforms import validate_transform
+from .images.validation import validate_labels, validate_mask, validate_volume
+from .inspection.report import describe_image, software_versions
+from .inspection.result import inspect_result
+from .options import Settings
+from .presets import settings_to_dict
+from .progress import Watcher
+from .resources import USABLE_SHARE, bytes_per_voxel, memory_errors, peak_memory_mib
+from .solvers.voxelopt import Solution, solve
+from .stopwatch import Stopwatch
+
+_SOLVING = (0.15, 0.80)
+"""Where the solver stands between 0 and 1 of a whole run."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Two volumes and what is known about them; masks and labels lie on the grid of their volume.
+
+    initial_transform: fixed point -> moving point, LPS mm. The names appear in the report.
+    """
+
+    fixed: sitk.Image
+    moving: sitk.Image
+    fixed_mask: sitk.Image | None = None
+    moving_mask: sitk.Image | None = None
+    fixed_labels: sitk.Image | None = None
+    moving_labels: sitk.Image | None = None
+    initial_transform: sitk.Transform | None = None
+    fixed_name: str = "fixed"
+    moving_name: str = "moving"
+
+    def validated(self) -> Inputs:
+        """The same, checked; raises `InputError` with one line for what cannot be registered."""
+        fixed = validate_volume(self.fixed, "The fixed volume")
+        moving = validate_volume(self.moving, "The moving volume")
+        checked: dict[str, Any] = {"fixed": fixed, "moving": moving}
+        for role, reference in (("fixed", fixed), ("moving", moving)):
+            for kind, validate in (("mask", validate_mask), ("labels", validate_labels)):
+                image = getattr(self, f"{role}_{kind}")
+                if image is not None:
+                    checked[f"{role}_{kind}"] = validate(image, reference, f"The {role} {kind}")
+        if self.initial_transform is not None:
+            checked["initial_transform"] = validate_transform(self.initial_transform, "The initial transform")
+        return dataclasses.replace(self, **checked)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a registration gives.
+
+    displacement: the whole mapping on the fixed grid, float64 (Z, Y, X, 3), LPS mm, moving point minus fixed point.
+    inverse_displacement: the same the other way on the moving grid; inverse_valid, bool (Z, Y, X), where it leads
+    into the fixed volume's field of view. warped (moving's pixel type), entropy (float32, [0, 1], 1 = no signal) and
+    jacobian (float32) lie on the fixed grid. report: see `inspection.report`.
+    """
+
+    displacement: np.ndarray
+    inverse_displacement: np.ndarray
+    inverse_valid: np.ndarray
+    warped: sitk.Image
+    entropy: sitk.Image
+    jacobian: sitk.Image
+    report: dict[str, Any]
+
+
+def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None) -> Result:
+    """Register `inputs.moving` to `inputs.fixed`.
+
+    Raises `InputError` for what cannot be registered, `ComputationError` where memory or torch fail, `Cancelled`.
+    """
+    watcher = watcher or Watcher()
+    clock = Stopwatch()
+    watcher.step("check", 0.0, "Checking the volumes.")
+    with clock.stage("check"):
+        inputs = inputs.validated()
+        device = choose_device(settings.device)
+        extractor = make_extractor(settings.features)
+        fixed_grid = Grid.of(inputs.fixed)
+        memory = int(device.free_bytes * USABLE_SHARE)
+        work = plan_working_grid(
+            inputs.fixed, settings.grid, memory, bytes_per_voxel(extractor.channels, settings.solver.search_radius)
+        )
+    watcher.log(f"Computing on {device.title} ({device.reason}); working grid {_grid_text(work)}.")
+    watcher.step("align", 0.02, "Aligning the volumes.")
+    with clock.stage("align"):
+        alignment = prealign(
+            inputs.fixed,
+            inputs.moving,
+            settings.align,
+            fixed_mask=inputs.fixed_mask,
+            moving_mask=inputs.moving_mask,
+            initial=inputs.initial_transform,
+            background=settings.background,
+            watcher=watcher,
+        )
+    solution = _solved(inputs, settings, alignment, work, extractor, device, watcher, clock)
+
+    watcher.step("field", _SOLVING[1], "Bringing the field to the fixed volume.")
+    with clock.stage("field"), memory_errors(device, "the displacement field"):
+        displacement = _on_fixed_grid(solution, work, fixed_grid, alignment, settings.solver.invertible)
+        jacobian = _jacobian(displacement, fixed_grid)
+    watcher.step("inverse", 0.86, "Inverting the field.")
+    with clock.stage("inverse"):
+        inverse, valid, _ = invert_displacement(displacement, fixed_grid, Grid.of(inputs.moving))
+    watcher.step("warp", 0.92, "Warping the moving volume.")
+    with clock.stage("warp"):
+        transform = sitk.DisplacementFieldTransform(displacement_image(displacement, fixed_grid))
+        warped = warp_image(inputs.moving, inputs.fixed, transform, default=_emptiness(inputs.moving, settings))
+        entropy = _entropy_image(solution.entropy, work, inputs.fixed)
+    watcher.step("inspect", 0.95, "Measuring the result.")
+    with clock.stage("inspect"):
+        labels = (inputs.fixed_labels, inputs.moving_labels)
+        measured = inspect_result(
+            inputs.fixed,
+            inputs.moving,
+            displacement,
+            jacobian,
+            sitk.GetArrayViewFromImage(entropy),
+            inverse=(inverse, valid),
+            mask=inputs.fixed_mask,
+            labels=None if labels[0] is None or labels[1] is None else (labels[0], labels[1]),
+            background=settings.background,
+        )
+    report = {**_circumstances(inputs, settings, alignment, work, device), **measured}
+    report["timings_s"] = clock.timings()
+    watcher.step("inspect", 1.0, "Registered.")
+    return Result(
+        displacement, inverse, valid, warped, entropy, fixed_grid.place(sitk.GetImageFromArray(jacobian)), report
+    )
+
+
+def _solved(
+    inputs: Inputs,
+    settings: Settings,
+    alignment: AlignmentResult,
+    work: Grid,
+    extractor: Extractor,
+    device: Device,
+    watcher: Watcher,
+    clock: Stopwatch,
+) -> Solution:
+    watcher.step("resample", 0.10, "Resampling the volumes to the working grid.")
+    with clock.stage("resample"):
+        identity = sitk.Transform(3, sitk.sitkIdentity)
+        fixed = _sampled(inputs.fixed, inputs.fixed_mask, identity, work, settings, device)
+        moving = _sampled(inputs.moving, inputs.moving_mask, alignment.transform, work, settings, device)
+    watcher.step("features", 0.12, "Extracting features.")
+    with clock.stage("features"), memory_errors(device, f"the features of {_grid_text(work)}"):
+        features = [extractor(values, trust) for values, trust in (fixed, moving)]
+
+    fixed_grid = Grid.of(inputs.fixed)
+
+    def report(fraction: float, text: str, field: Callable[[], Tensor] | None) -> None:
+        watcher.step("solve", _SOLVING[0] + fraction * (_SOLVING[1] - _SOLVING[0]), text)
+        if watcher.preview is not None and field is not None:
+            so_far = total_displacement(field().cpu().numpy(), work, fixed_grid, alignment.transform)
+            watcher.preview(displacement_image(so_far, fixed_grid))
+
+    with clock.stage("solve"), memory_errors(device, f"the working grid of {_grid_text(work)}"):
+        solution = solve(features[0], features[1], settings.solver, fixed[1], moving[1], report)
+        return Solution(solution.displacement.cpu(), None, solution.entropy.cpu())
+
+
+def _sampled(
+    image: sitk.Image,
+    mask: sitk.Image | None,
+    transform: sitk.Transform,
+    work: Grid,
+    settings: Settings,
+    device: Device,
+) -> tuple[Tensor, Tensor | None]:
+    """The image on the working grid and where it may be compared; None for everywhere."""
+    values, trust = sample_volume(image, work, transform, background=settings.background)
+    if mask is not None:
+        trust = trust & sample_mask(mask, work, transform)
+    return torch.from_numpy(values).to(device.name), None if trust.all() else torch.from_numpy(trust).to(device.name)
+
+
+def _on_fixed_grid(
+    solution: Solution, work: Grid, fixed: Grid, alignment: AlignmentResult, invertible: bool
+) -> np.ndarray:
+    """The whole mapping on the fixed grid, (Z, Y, X, 3) LPS mm; the deformation before the alignment is kept from
+    folding.
+    """
+    found = solution.displacement.numpy()
+    total = total_displacement(found, work, fixed, alignment.transform)
+    if not invertible or _jacobian(total, fixed).min() > 0:
+        return total
+    identity = sitk.Transform(3, sitk.sitkIdentity)
+    deformation = torch.from_numpy(voxel_displacement(total_displacement(found, work, fixed, identity), fixed))
+    mended = make_invertible(deformation).numpy()
+    return total_displacement(mended, fixed, fixed, alignment.transform)
+
+
+def _jacobian(displacement: np.ndarray, grid: Grid) -> np.ndarray:
+    """Jacobian determinant of the mapping in index units of `grid`, float32 (Z, Y, X)."""
+    field = torch.from_numpy(voxel_displacement(displacement, grid))
+    return jacobian_determinant(field).to(torch.float32).numpy()
+
+
+def _entropy_image(entropy: Tensor, work: Grid, fixed: sitk.Image) -> sitk.Image:
+    """Entropy of the working grid on the fixed one, linear; 1, no signal, beyond it."""
+    image = work.place(sitk.GetImageFromArray(entropy.numpy()))
+    identity = sitk.Transform(3, sitk.sitkIdentity)
+    resampled = sitk.Resample(image, fixed, identity, sitk.sitkLinear, 1.0, sitk.sitkFloat32, True)
+    return sitk.Clamp(resampled, sitk.sitkFloat32, 0.0, 1.0)
+
+
+def _emptiness(moving: sitk.Image, settings: Settings) -> float:
+    """What stands in the warped volume where moving has no data: its background value, or its smallest."""
+    smallest = float(sitk.GetArrayViewFromImage(moving).min())
+    return smallest if settings.background is None else max(smallest, settings.background)
+
+
+def _circumstances(
+    inputs: Inputs, settings: Settings, alignment: AlignmentResult, work: Grid, device: Device
+) -> dict[str, Any]:
+    """The sections of a report that are known rather than measured."""
+    images: dict[str, Any] = {
+        "fixed": describe_image(inputs.fixed, inputs.fixed_name),
+        "moving": describe_image(inputs.moving, inputs.moving_name),
+    }
+    for name in ("fixed_mask", "moving_mask", "fixed_labels", "moving_labels", "initial_transform"):
+        if getattr(inputs, name) is not None:
+            images[name] = "given"
+    return {
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "inputs": images,
+        "settings": settings_to_dict(settings),
+        "versions": software_versions(),
+        "device": {"name": device.name, "title": device.title, "reason": device.reason},
+        "alignment": {
+            "mode": alignment.mode.value,
+            "similarity_before": alignment.similarity_before,
+            "similarity_after": alignment.similarity_after,
+            "candidates": alignment.candidates,
+            "notes": list(alignment.notes),
+        },
+        "working_grid": {"size": list(work.size_xyz), "spacing_mm": list(work.spacing)},
+        "peak_memory_mib": peak_memory_mib(device),
+    }
+
+
+def _grid_text(grid: Grid) -> str:
+    return " x ".join(str(n) for n in grid.size_xyz) + f" voxels of {max(grid.spacing):.2f} mm"
