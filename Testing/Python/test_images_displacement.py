@@ -27,7 +27,7 @@ slow = settings(deadline=None, max_examples=25, suppress_health_check=[HealthChe
 
 
 def solver_field(image: sitk.Image, mapping: np.ndarray) -> np.ndarray:
-    """The solver's u (3, Z, Y, X) of an affine `mapping`, voxel by voxel: index of the target minus own index, as z, y, x."""
+    """The solver's u (3, Z, Y, X) of an affine `mapping`, voxel by voxel: target index minus own index, z, y, x."""
     x, y, z = image.GetSize()
     u = np.empty((3, z, y, x))
     for k in range(z):

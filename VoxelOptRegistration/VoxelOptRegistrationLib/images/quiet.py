@@ -1,7 +1,8 @@
-"""Keep ITK's own warnings off the terminal: the errors of this package say in one line what the user needs."""
+"""Keep ITK's own messages off the terminal: the errors of this package say in one line what the user needs."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,13 +11,34 @@ import SimpleITK as sitk
 
 @contextmanager
 def quiet_itk() -> Iterator[None]:
-    """Switch ITK's warnings off inside the `with`, and back to what they were after it."""
+    """Switch ITK's warnings off inside the `with`, and the messages that its format libraries print to stderr.
+
+    Those libraries know no switch, so the process's stderr leads nowhere meanwhile: keep the block short.
+    """
     before = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        yield
+        with _no_stderr():
+            yield
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(before)
+
+
+@contextmanager
+def _no_stderr() -> Iterator[None]:
+    try:
+        kept = os.dup(2)
+    except OSError:  # A process without a terminal (pythonw) has no stderr to silence.
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def reason(error: Exception) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import SimpleITK as sitk
 
 from ..errors import InputError
 from .dicom import read_dicom_folder
+from .nifti import check_nifti
 from .quiet import quiet_itk, reason
 from .transforms import read_transform
 from .validation import validate_labels, validate_mask, validate_scalar_grid, validate_volume
@@ -16,7 +18,9 @@ __all__ = ["read_labels", "read_mask", "read_transform", "read_volume", "validat
 
 _LARGEST_COMPRESSION = 1100
 """DEFLATE shrinks at most about 1030 times (RFC 1951: 258 bytes from 2 bits), so a header asking for more is false."""
-_ONE_FILE = (".nii", ".nii.gz")
+_NIFTI = (".nii", ".nii.gz")
+_PLAIN = (".vtk", ".gipl")
+"""Formats that are never compressed and whose missing data ITK reads as noise."""
 
 
 def read_volume(path: Path, name: str | None = None) -> sitk.Image:
@@ -67,18 +71,22 @@ def _read(path: Path, name: str) -> sitk.Image:
 
 
 def _check_header(reader: sitk.ImageFileReader, path: Path, name: str) -> None:
-    """Refuse from the header alone what would cost much memory to refuse later."""
+    """Refuse from the header alone what would cost much memory to refuse later, or what ITK would read as noise."""
     size = reader.GetSize()
     if any(n > 1 for n in size[3:]):
         raise InputError(
             f"{name} is {reader.GetDimension()}-dimensional ({' x '.join(map(str, size))} voxels).",
             "Choose one 3-D volume of the series and save it on its own.",
         )
-    bytes_promised = reader.GetNumberOfComponents()
-    for n in size:
-        bytes_promised *= n
-    if path.name.lower().endswith(_ONE_FILE) and bytes_promised > _LARGEST_COMPRESSION * path.stat().st_size:
+    voxels = math.prod(size) * reader.GetNumberOfComponents()
+    suffix = path.name.lower()
+    truncated = (suffix.endswith(_NIFTI) and voxels > _LARGEST_COMPRESSION * path.stat().st_size) or (
+        suffix.endswith(_PLAIN) and voxels > path.stat().st_size
+    )
+    if truncated:
         raise InputError(
             f"{name} cannot be read: {path} is truncated, its header asks for {' x '.join(map(str, size))} voxels.",
             "Copy or export the file again.",
         )
+    if suffix.endswith(_NIFTI):
+        check_nifti(path, name)

@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
+from .nifti import check_nifti
 from .quiet import quiet_itk, reason
 
 _IMAGE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -27,11 +28,26 @@ def read_transform(path: Path) -> sitk.Transform:
     try:
         with quiet_itk():
             if path.name.lower().endswith(_IMAGE_SUFFIXES):
-                return field_transform(sitk.ReadImage(str(path)), f"The displacement field {path}")
+                name = f"The displacement field {path}"
+                if path.name.lower().endswith((".nii", ".nii.gz")):
+                    check_nifti(path, name)
+                return field_transform(sitk.ReadImage(str(path)), name)
+            _check_text(path)
             transform = sitk.ReadTransform(str(path))
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, OSError) as error:
         raise InputError(f"The transform {path} cannot be read: {reason(error)}.", _REMEDY) from error
     return validate_transform(transform, f"The transform {path}")
+
+
+def _check_text(path: Path) -> None:
+    """InputError for a text file that ends early: ITK would take the parameters that are missing as the identity."""
+    if path.suffix.lower() not in (".tfm", ".txt"):
+        return
+    lines = path.read_text(errors="replace").splitlines()
+    kinds = [line for line in lines if line.startswith("Transform:") and "CompositeTransform" not in line]
+    for key in ("Parameters:", "FixedParameters:"):
+        if sum(line.startswith(key) for line in lines) < len(kinds):
+            raise InputError(f"The transform {path} cannot be read: it is truncated.", _REMEDY)
 
 
 def field_transform(image: sitk.Image, name: str) -> sitk.Transform:

@@ -116,12 +116,15 @@ def validate_finite(values: np.ndarray, name: str) -> tuple[float, float]:
     """Smallest and largest of `values`; InputError naming the count if any is NaN or infinite."""
     low, high = values.min(), values.max()
     if not (np.isfinite(low) and np.isfinite(high)):
-        bad = int(values.size - np.isfinite(values).sum())
-        raise InputError(
-            f"{name} has {bad} voxels that are NaN or infinite.",
-            "Replace them by a number, for example background.",
-        )
+        raise not_finite(name, int(values.size - np.isfinite(values).sum()))
     return float(low), float(high)
+
+
+def not_finite(name: str, count: int) -> InputError:
+    """The error for `count` voxels that are no numbers."""
+    return InputError(
+        f"{name} has {count} voxels that are NaN or infinite.", "Replace them by a number, for example background."
+    )
 
 
 def _size(image: sitk.Image) -> str:
