@@ -228,9 +228,9 @@ class VoxelOptRegistrationTest(ScriptedLoadableModuleTest):
         finally:
             logic.close()
         assert isinstance(result, RegistrationResult)
-        found = np.zeros_like(sample.fixed_points)
-        for index, point in enumerate(sample.fixed_points):
-            result.outputTransformNode.TransformPointFromWorld(point, found[index])
+        transform = vtk.vtkGeneralTransform()
+        result.outputTransformNode.GetTransformFromWorld(transform)
+        found = np.array([transform.TransformPoint(point) for point in sample.fixed_points])
         before = np.linalg.norm(sample.fixed_points - sample.moving_points, axis=1).mean()
         after = np.linalg.norm(found - sample.moving_points, axis=1).mean()
         self.assertLess(after, before / 2)
