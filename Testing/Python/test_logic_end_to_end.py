@@ -1,4 +1,4 @@
-"""Volumes in, inspected registration out: the logic, the worker and the whole pipeline on a scene, against known truth."""
+"""Volumes in, inspected registration out: logic, worker and the whole pipeline on a scene, against known truth."""
 
 from __future__ import annotations
 

@@ -127,6 +127,36 @@ def test_masks_under_a_warp(make: Callable[[np.ndarray], slicer.vtkMRMLNode]) ->
     assert ((unwarped > 1.3) & (distance < -1.3)).sum() > 20
 
 
+def test_what_a_hardened_volume_adds_around_itself_is_masked_out() -> None:
+    new_scene()
+    warp = add_warp_transform(amplitude=8.0)
+    fixed = fixed_volume(warp)
+    assert fixed.hardened
+    image = mask_image(None, fixed, "fixed mask")
+    world = grid_points(fixed.geometry.shape, fixed.geometry.ijk_to_world).reshape(-1, 3)
+    local = map_points(from_world(warp), world)
+    index = (local - FIXED[:3, 3]) @ np.linalg.inv(FIXED[:3, :3]).T
+    depth = np.minimum(index + 0.5, np.array(FIXED_SHAPE[::-1]) - 0.5 - index).min(axis=1)
+    mask = image.array.ravel()
+    assert mask[depth > 0.05].all() and not mask[depth < -0.05].any()
+    assert (depth < -0.05).sum() > 100
+    drawn = mask_image(as_segmentation(np.ones(DRAWN_SHAPE, np.uint8)), fixed, "fixed mask").array.ravel()
+    assert not drawn[depth < -0.05].any() and drawn.any()
+    assert mask_image(None, fixed_volume(), "fixed mask") is None
+
+
+def test_what_was_drawn_on_moving_stays_with_it_where_an_old_result_is_ignored() -> None:
+    new_scene()
+    result = add_warp_transform("result")
+    node = add_volume(np.zeros(FIXED_SHAPE, np.int16), FIXED, "MR")
+    array = (np.random.default_rng(0).random(FIXED_SHAPE) > 0.5).astype(np.uint8)
+    drawn = add_volume(array, FIXED, "drawn", "vtkMRMLLabelMapVolumeNode")
+    for moved in (node, drawn):
+        moved.SetAndObserveTransformNodeID(result.GetID())
+    moving = place_volume(node, "moving volume", ignored=result)
+    np.testing.assert_array_equal(mask_image(drawn, moving, "moving mask").array, array)
+
+
 def test_a_label_map_on_the_volumes_own_lattice_is_taken_voxel_for_voxel() -> None:
     new_scene()
     fixed = fixed_volume()

@@ -1,4 +1,4 @@
-"""Outputs as nodes: where they stand, what they say of themselves, reuse, refusal, and what a saved scene gives back."""
+"""Outputs as nodes: where they stand, what they say of themselves, reuse, refusal, and what a saved scene returns."""
 
 from __future__ import annotations
 

@@ -125,8 +125,8 @@ class RegistrationLogic:
         request = RegistrationRequest(
             fixed=fixed.image_data(),
             moving=moving.image_data(),
-            fixed_mask=mask_image(fixedMaskNode, fixed, "fixed mask") if fixedMaskNode is not None else None,
-            moving_mask=mask_image(movingMaskNode, moving, "moving mask") if movingMaskNode is not None else None,
+            fixed_mask=mask_image(fixedMaskNode, fixed, "fixed mask"),
+            moving_mask=mask_image(movingMaskNode, moving, "moving mask"),
             fixed_labels=labels[0],
             moving_labels=labels[1],
             initial=initial_transform(initialTransformNode, fixed.geometry)

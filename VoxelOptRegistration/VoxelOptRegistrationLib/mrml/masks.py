@@ -13,14 +13,19 @@ from .geometry import Geometry, as_transform, ijk_to_ras, matrix_from_array, to_
 from .volumes import PlacedVolume, kind_of
 
 
-def mask_image(node: slicer.vtkMRMLNode, reference: PlacedVolume, role: str) -> ImageData:
+def mask_image(node: slicer.vtkMRMLNode | None, reference: PlacedVolume, role: str) -> ImageData | None:
     """Mask of a label map (every label counts) or a segmentation (every segment counts): uint8 0 or 1, (k, j, i).
 
     Parent transforms of the node are taken into account, linear or not; labels are resampled with nearest neighbour.
-    Raises `InputError` for another kind of node and where no voxel of `reference` is inside.
+    Where `reference` is a hardened copy, what lies outside the original is masked out, also without a node; else no
+    node gives no mask. Raises `InputError` for another kind of node and where no voxel of `reference` is inside.
     """
+    if node is None:
+        return ImageData(_field_of_view(reference), reference.geometry.index_to_lps) if reference.hardened else None
     labels = label_array(node, reference, role, segment_values(node, role))
     mask = (labels != 0).astype(np.uint8)
+    if reference.hardened:
+        mask &= _field_of_view(reference)
     if not mask.any():
         raise InputError(
             f"The {role} '{node.GetName()}' covers no voxel of '{reference.name}'.",
@@ -81,7 +86,7 @@ def label_array(
     Where segments overlap, the one with the higher number wins. A label map on the same lattice is returned as it is,
     not copied.
     """
-    local_to_world = to_world(node)
+    local_to_world = to_world(node, reference.ignored)
     if values is None:
         image = node.GetImageData()
         if image is None or image.GetPointData().GetScalars() is None:
@@ -90,9 +95,7 @@ def label_array(
             own = Geometry(image.GetDimensions(), local_to_world @ ijk_to_ras(node))
             if own.matches(reference.geometry):
                 return slicer.util.arrayFromVolume(node)
-        oriented = slicer.vtkOrientedImageData()
-        oriented.ShallowCopy(image)
-        oriented.SetImageToWorldMatrix(matrix_from_array(ijk_to_ras(node)))
+        oriented = _oriented(image, node)
         result = np.zeros(reference.geometry.shape, dtype=slicer.util.arrayFromVolume(node).dtype)
         _paint(result, oriented, reference.geometry, local_to_world, None)
         return result
@@ -109,6 +112,25 @@ def label_array(
             )
         _paint(result, oriented, reference.geometry, local_to_world, value)
     return result
+
+
+def _field_of_view(volume: PlacedVolume) -> np.ndarray:
+    """Where the lattice of `volume` lies inside the original voxels of its node: uint8 0 or 1, (k, j, i)."""
+    everywhere = vtk.vtkImageData()
+    everywhere.SetDimensions(volume.node.GetImageData().GetDimensions())
+    everywhere.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
+    everywhere.GetPointData().GetScalars().Fill(1)
+    inside = np.zeros(volume.geometry.shape, np.uint8)
+    _paint(inside, _oriented(everywhere, volume.node), volume.geometry, to_world(volume.node, volume.ignored), None)
+    return inside
+
+
+def _oriented(image: vtk.vtkImageData, volume: slicer.vtkMRMLVolumeNode) -> slicer.vtkOrientedImageData:
+    """`image` with the lattice of `volume`; the voxels are shared."""
+    oriented = slicer.vtkOrientedImageData()
+    oriented.ShallowCopy(image)
+    oriented.SetImageToWorldMatrix(matrix_from_array(ijk_to_ras(volume)))
+    return oriented
 
 
 def _matched(fixed_node: slicer.vtkMRMLNode, moving_node: slicer.vtkMRMLNode) -> tuple[dict[str, int], dict[str, int]]:

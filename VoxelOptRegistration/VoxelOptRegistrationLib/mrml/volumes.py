@@ -20,7 +20,8 @@ class PlacedVolume:
 
     array: (k, j, i), a view of the node's voxels (of a hardened copy's where `hardened`). geometry: its lattice in the
     world. A volume under a non-linear parent transform is resampled in the world (`hardened`), on its own axes and
-    spacing with room for the warped bounds, because its voxels are no lattice there.
+    spacing with room for the warped bounds, because its voxels are no lattice there. ignored: the transform that
+    counted as absent, for what belongs to the volume as well.
     """
 
     node: slicer.vtkMRMLScalarVolumeNode
@@ -28,6 +29,7 @@ class PlacedVolume:
     array: np.ndarray
     geometry: Geometry
     hardened: bool
+    ignored: slicer.vtkMRMLTransformNode | None = None
 
     def image_data(self) -> ImageData:
         """What the worker takes: the array, not copied, and its lattice in LPS mm."""
@@ -45,10 +47,10 @@ def place_volume(
     mapping = to_world(node, ignored)
     if isinstance(mapping, np.ndarray):
         geometry = Geometry(node.GetImageData().GetDimensions(), mapping @ ijk_to_ras(node))
-        return PlacedVolume(node, node.GetName(), slicer.util.arrayFromVolume(node), geometry, hardened=False)
+        return PlacedVolume(node, node.GetName(), slicer.util.arrayFromVolume(node), geometry, False, ignored)
     copy = _hardened(node, mapping)
     geometry = Geometry(copy.GetImageData().GetDimensions(), ijk_to_ras(copy))
-    return PlacedVolume(node, node.GetName(), slicer.util.arrayFromVolume(copy), geometry, hardened=True)
+    return PlacedVolume(node, node.GetName(), slicer.util.arrayFromVolume(copy), geometry, True, ignored)
 
 
 def check_volume(node: slicer.vtkMRMLScalarVolumeNode, role: str) -> None:
