@@ -26,8 +26,11 @@ def body_mask(image: sitk.Image, background: float | None = None) -> np.ndarray:
     bright = sitk.GetImageFromArray(((values > low + THRESHOLD * (high - low)) & known).astype(np.uint8))
     bright = sitk.BinaryMorphologicalOpening(bright, (1, 1, 0))
     objects = sitk.RelabelComponent(sitk.ConnectedComponent(bright), sortByObjectSize=True) == 1
+    objects = sitk.BinaryMorphologicalClosing(objects, (2, 2, 1))
     filled = [sitk.BinaryFillhole(objects[:, :, k], fullyConnected=False) for k in range(objects.GetDepth())]
     body = sitk.JoinSeries(filled)
     body.CopyInformation(small)
-    mask = sitk.GetArrayFromImage(sitk.Resample(body, image, sitk.Transform(), sitk.sitkNearestNeighbor)) > 0
+    smooth = sitk.Cast(body, sitk.sitkFloat32)
+    full = sitk.Resample(smooth, image, useNearestNeighborExtrapolator=True)
+    mask = sitk.GetArrayFromImage(full) > 0.5
     return mask if mask.any() else np.ones(mask.shape, dtype=bool)

@@ -9,9 +9,13 @@ from typing import Any
 
 from .charts import colour_bar_svg, histogram_svg
 from .page_style import STYLE
-from .page_tables import alignment_table, input_table, key_table, numbers, summary_rows
+from .page_tables import alignment_table, input_table, key_table, numbers, summary_rows, truth_tables
 from .pictures import Gallery, Place, View
 
+CARE = (
+    "Research software, not a medical device. Numbers cannot prove a registration right: "
+    "look at the slices where it matters to you before you use it."
+)
 CAPTIONS = {
     "fixed": "Fixed",
     "before": "Moving, before",
@@ -40,14 +44,11 @@ def build_page(report: dict[str, Any], gallery: Gallery) -> str:
         f"<h1>{escape(title)}</h1>",
         f'<p class="lead">{escape(_run_line(report))}</p>',
         _warnings(report.get("warnings", [])),
-        '<div class="box care">Research software, not a medical device. Numbers cannot prove a registration right: '
-        "look at the slices where it matters to you before you use it.</div>",
+        f'<div class="box care">{CARE}</div>',
         "<h2>At a glance</h2>",
         _summary(report),
         "<h2>Slices</h2>",
-        f'<p class="note">Axial slices are seen from the feet, coronal ones from the front: R on the left is the patient\'s '
-        f"right. Grey runs from {gallery.window[0]:.4g} to {gallery.window[1]:.4g} in the fixed scan's units. "
-        "&ldquo;Before&rdquo; is where the scans&rsquo; headers put them.</p>",
+        f'<p class="note">{_reading_note(gallery)}</p>',
         *(_place(place, gallery, first=k == 0) for k, place in enumerate(gallery.places)),
         "<h2>Distributions</h2>",
         _charts(report),
@@ -56,7 +57,20 @@ def build_page(report: dict[str, Any], gallery: Gallery) -> str:
     ]
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
     body = "\n".join(sections)
-    return f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>\n<body><main>\n{body}\n</main></body></html>\n'
+    return (
+        f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>\n'
+        f"<body><main>\n{body}\n</main></body></html>\n"
+    )
+
+
+def _reading_note(gallery: Gallery) -> str:
+    low, high = gallery.window
+    return (
+        "Axial slices are seen from the feet, coronal ones from the front, in the fixed scan&rsquo;s own axes; "
+        "the letters follow its header. "
+        f"Grey runs from {low:.4g} to {high:.4g} in the fixed scan&rsquo;s units. "
+        "&ldquo;Before&rdquo; is where the scans&rsquo; headers put them. Coloured maps are drawn inside the body."
+    )
 
 
 def _short(name: str) -> str:
@@ -100,7 +114,7 @@ def _place(place: Place, gallery: Gallery, *, first: bool) -> str:
     parts = [f'<section class="{"first" if first else "place"}"><h2>{escape(place.title)}</h2>']
     parts.append(f'<p class="note">All slices here pass through {where} in scanner coordinates.</p>')
     for view in place.views:
-        parts.append(f"<h3>{view.plane.name}</h3>")
+        parts.append(f"<h3>{view.plane.name.capitalize()}</h3>")
         rows = ROWS if len(view.pictures) > 3 else (tuple(view.pictures),)
         for names in rows:
             kind = "four" if len(names) == 4 else "three"
@@ -132,17 +146,15 @@ def _charts(report: dict[str, Any]) -> str:
     charts = []
     if "jacobian" in histograms:
         axis = "Jacobian determinant (1: volume kept; 0 or less: fold)"
-        chart = histogram_svg(histograms["jacobian"], axis, (0, 0.5, 1, 1.5, 2, 2.5), mark=1.0)
-        outside = histograms["jacobian"]
-        note = f"{outside['below']} voxels at 0 or less and {outside['above']} above 2.5 are not drawn."
+        chart = histogram_svg(histograms["jacobian"], axis, (-0.5, 0, 0.5, 1, 1.5, 2, 2.5), bad_below=0.0, mark=1.0)
+        outside = histograms["jacobian"]["below"] + histograms["jacobian"]["above"]
+        note = f"In the body; folds in magenta; {outside} voxels outside the drawn range."
         charts.append(f'<div>{chart}<p class="note">{note}</p></div>')
     if "entropy" in histograms:
-        chart = histogram_svg(
-            histograms["entropy"], "Displacement entropy (0 certain, 1 no signal)", (0, 0.25, 0.5, 0.75, 1)
-        )
-        charts.append(
-            f'<div>{chart}<p class="note">Where it is high, the images gave no evidence for one displacement.</p></div>'
-        )
+        axis = "Displacement entropy (0 certain, 1 no signal)"
+        chart = histogram_svg(histograms["entropy"], axis, (0, 0.25, 0.5, 0.75, 1))
+        note = "In the body. Where it is high, the images gave no evidence for one displacement over another."
+        charts.append(f'<div>{chart}<p class="note">{note}</p></div>')
     return f'<div class="columns">{"".join(charts)}</div>'
 
 
@@ -153,4 +165,5 @@ def _details(report: dict[str, Any]) -> str:
         key_table("Settings", numbers(report.get("settings", {}))),
         key_table("Software", report.get("versions", {})),
     ]
+    left.append(truth_tables(report))
     return f'<div class="columns"><div>{"".join(left)}</div><div>{"".join(right)}</div></div>'

@@ -9,7 +9,7 @@ main { max-width: 1160px; margin: 24px auto; padding: 32px 40px 40px; background
   box-shadow: 0 1px 4px rgba(20, 40, 60, .12); }
 h1 { margin: 0 0 4px; font-size: 26px; line-height: 1.25; overflow-wrap: anywhere; }
 h2 { margin: 36px 0 10px; padding-bottom: 6px; font-size: 19px; border-bottom: 2px solid var(--line); }
-h3 { margin: 22px 0 8px; font-size: 15px; text-transform: capitalize; color: var(--accent); }
+h3 { margin: 22px 0 8px; font-size: 15px; color: var(--accent); }
 p { margin: 6px 0; }
 .lead, .note { color: var(--soft); }
 .note { font-size: 13px; }
@@ -64,6 +64,8 @@ svg .bar { fill: #4a86b5; } svg .bad { fill: #ff00dc; } svg .mark { stroke: #1c2
   body { background: #fff; font-size: 10pt; }
   main { max-width: none; margin: 0; padding: 0; box-shadow: none; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
+  h1 { font-size: 17pt; } h2 { margin: 14pt 0 6pt; font-size: 13pt; } h3 { margin: 8pt 0 4pt; }
+  th, td { padding: 2.5pt 6pt; } .columns { font-size: 8.5pt; } .columns th { font-size: 8.5pt; }
   h2, h3 { break-after: avoid; } tr, .box { break-inside: avoid; }
   .place { break-before: page; }
 }

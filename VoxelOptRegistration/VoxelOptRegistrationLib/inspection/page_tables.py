@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+REGIONS_AT_A_GLANCE = 4
+
 Row = tuple[str, str, str, str]
 
 
@@ -21,10 +23,11 @@ def summary_rows(report: dict[str, Any]) -> list[Row]:
         rows.append(("HD95 of the labels, mean", _mm(before["hd95_mm"]), _mm(after["hd95_mm"]), hint))
     if "landmarks" in report:
         before, after = report["landmarks"]["before"], report["landmarks"]["after"]
-        for region, error in after.items():
+        for region in after if len(after) <= REGIONS_AT_A_GLANCE else ("all",):
             name = "Landmark error, mean" + ("" if region == "all" else f" ({region})")
-            hint = f"{error['n']} points; largest {_mm(error['max'])}"
-            rows.append((name, _mm(before[region]["mean"]), _mm(error["mean"]), hint))
+            count, largest = after[region]["n"], _mm(after[region]["max"])
+            hint = f"{count} point{'s' if count > 1 else ''}; largest {largest}"
+            rows.append((name, _mm(before[region]["mean"]), _mm(after[region]["mean"]), hint))
     rows += _jacobian_rows(report.get("jacobian", {}), report.get("jacobian_body", {}))
     entropy = report.get("entropy", {})
     if entropy.get("voxels"):
@@ -84,6 +87,26 @@ def key_table(title: str, values: dict[str, Any]) -> str:
         return ""
     rows = "".join(f"<tr><th>{escape(str(k))}</th><td>{escape(str(v))}</td></tr>" for k, v in values.items())
     return f"<h3>{escape(title)}</h3><table><tbody>{rows}</tbody></table>"
+
+
+def truth_tables(report: dict[str, Any]) -> str:
+    """Landmark errors per region and overlap per label, before and after."""
+    tables = ""
+    if "landmarks" in report:
+        before, after = report["landmarks"]["before"], report["landmarks"]["after"]
+        values = {
+            f"{region} ({error['n']})": f"{_mm(before[region]['mean'])} → {_mm(error['mean'])}"
+            for region, error in after.items()
+        }
+        tables += key_table("Mean landmark error, before → after", values)
+    if "overlap" in report:
+        before, after = (report["overlap"][when]["per_label"] for when in ("before", "after"))
+        values = {}
+        for label in sorted({*before, *after}, key=int):
+            pair = [_number(side.get(label, {}).get("dice"), 3) for side in (before, after)]
+            values[f"label {label}"] = " → ".join(pair)
+        tables += key_table("Dice of each label, before → after", values)
+    return tables
 
 
 def input_table(inputs: dict[str, Any]) -> str:

@@ -15,8 +15,11 @@ from .places import Index, middle, most_deformed, peak, point
 from .planes import PLANES, AnatomicalAxes, Plane, square_pixels
 from .png import encode_png
 from .similarity import resample_with_gaps
+from .statistics import find_folds
 
-SOFT_TISSUE = (-160.0, 240.0)
+SOFT_TISSUE = (-160.0, 240.0)  # HU
+LUNG = (-1100.0, 300.0)
+AIR, LUNG_TISSUE = -700.0, -500.0
 CHECKS = 7  # squares along the longer side
 
 
@@ -77,6 +80,7 @@ def draw_gallery(
         "displacement": length_scale(float(np.percentile(lengths[body], 99.5))),
     }
     axes = AnatomicalAxes.of(fixed)
+    folds = find_folds(jacobian)
 
     def view(plane: Plane, position: Index, names: tuple[str, ...]) -> View:
         pixel = axes.pixel_mm(plane)
@@ -96,9 +100,7 @@ def draw_gallery(
             "difference before": lambda: _difference(f, b),
             "difference after": lambda: _difference(f, a),
             "entropy": lambda: scales["entropy"].lay_over(f, cut(entropy), inside),
-            "jacobian": lambda: _mark_folds(
-                scales["jacobian"].lay_over(f, cut(jacobian), inside), cut(jacobian, False)
-            ),
+            "jacobian": lambda: _mark(scales["jacobian"].lay_over(f, cut(jacobian), inside), cut(folds, False)),
             "displacement": lambda: scales["displacement"].lay_over(f, cut(lengths), inside),
         }
         rows, columns = axes.slice(here, plane, position).shape
@@ -122,18 +124,21 @@ def draw_gallery(
 
 
 def display_window(values: np.ndarray, body: np.ndarray, background: float | None = None) -> tuple[float, float]:
-    """Intensities to show: soft tissue for a CT of the trunk, otherwise the 1 and 99.5 percentiles in the body."""
+    """Intensities to show, from black to white.
+
+    A CT of the trunk, which has air around the body, gets a soft-tissue or, if much of the body is lung, a lung window;
+    everything else the 1 and 99.5 percentiles inside the body.
+    """
     known = values[body & np.isfinite(values)]
     if background is not None:
         known = known[known != background]
     if not known.size:
         return (0.0, 1.0)
-    step = max(1, known.size // 500_000)
-    low, middle, high = (float(v) for v in np.percentile(known[::step], (1, 50, 99.5)))
+    known = known[:: max(1, known.size // 500_000)]
     outside = values[~body]
-    air = outside.size and float(np.median(outside)) < -700
-    if air and -150 < middle < 150:
-        return SOFT_TISSUE
+    if outside.size and np.median(outside) < AIR and np.any(np.abs(known) < 150):
+        return LUNG if np.mean(known < LUNG_TISSUE) > 0.25 else SOFT_TISSUE
+    low, high = (float(v) for v in np.percentile(known, (1, 99.5)))
     return (low, high) if high > low else (low, low + 1)
 
 
@@ -159,5 +164,5 @@ def _difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.clip(128 + (one.astype(np.int16) - other) // 2, 0, 255).astype(np.uint8)
 
 
-def _mark_folds(picture: np.ndarray, jacobian: np.ndarray) -> np.ndarray:
-    return np.where((jacobian <= 0)[..., None], np.array(FOLD, np.uint8), picture)
+def _mark(picture: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    return np.where(folds[..., None], np.array(FOLD, np.uint8), picture)

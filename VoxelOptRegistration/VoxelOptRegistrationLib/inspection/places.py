@@ -24,15 +24,34 @@ def middle(axes: AnatomicalAxes, body: np.ndarray) -> Index:
 
 
 def peak(axes: AnatomicalAxes, values: np.ndarray, body: np.ndarray) -> Index:
-    """The index of the neighbourhood, about a centimetre wide and inside the body, where `values` peak."""
+    """Where `values` are highest in the neighbourhood, about a centimetre wide and inside the body, that has most."""
     inside = axes.orient(body)
-    sizes = zip(inside.shape, axes.spacing_mm, strict=True)
-    block = [max(1, min(n, round(NEIGHBOURHOOD_MM / mm))) for n, mm in sizes]
+    found = np.where(inside, axes.orient(values), 0).astype(np.float32)
+    block = _block(axes, inside.shape)
     share = _block_means(inside.astype(np.float32), block)
-    means = _block_means(np.where(inside, axes.orient(values), 0).astype(np.float32), block)
-    mean = np.where(share > 0.9 * share.max(), means / np.maximum(share, 1e-6), -np.inf)
-    best = np.unravel_index(int(np.argmax(mean)), mean.shape)
-    s, p, ell = (int(k * b + b // 2) for k, b in zip(best, block, strict=True))
+    mean = np.where(share > 0.9 * share.max(), _block_means(found, block) / np.maximum(share, 1e-6), -np.inf)
+    return _highest(found, mean, block)
+
+
+def densest(axes: AnatomicalAxes, marks: np.ndarray) -> Index:
+    """One of the True voxels of `marks` in the neighbourhood that has most of them."""
+    oriented = axes.orient(marks).astype(np.float32)
+    block = _block(axes, oriented.shape)
+    means = _block_means(oriented, block)
+    if means.max() == 0:  # only in the incomplete neighbourhoods at the volume's far sides
+        means, block = np.ones((1, 1, 1)), list(oriented.shape)
+    return _highest(oriented, means, block)
+
+
+def _block(axes: AnatomicalAxes, shape: tuple[int, ...]) -> list[int]:
+    return [max(1, min(n, round(NEIGHBOURHOOD_MM / mm))) for n, mm in zip(shape, axes.spacing_mm, strict=True)]
+
+
+def _highest(values: np.ndarray, means: np.ndarray, block: list[int]) -> Index:
+    best = np.unravel_index(int(np.argmax(means)), means.shape)
+    start = [int(k) * b for k, b in zip(best, block, strict=True)]
+    part = values[tuple(slice(a, a + b) for a, b in zip(start, block, strict=True))]
+    s, p, ell = (a + int(k) for a, k in zip(start, np.unravel_index(int(np.argmax(part)), part.shape), strict=True))
     return s, p, ell
 
 
@@ -47,8 +66,7 @@ def most_deformed(axes: AnatomicalAxes, jacobian: np.ndarray, body: np.ndarray) 
     """The place with most folds, or without any, with the strongest change of volume."""
     folds = find_folds(jacobian)
     if folds.any():
-        inside = body if (folds & body).any() else np.ones_like(body)
-        return "Where the deformation folds", peak(axes, folds.astype(np.float32), inside)
+        return "Where the deformation folds", densest(axes, folds & body if (folds & body).any() else folds)
     change = np.abs(np.log(np.maximum(jacobian, 1e-3)))
     return "Where tissue changes its volume most", peak(axes, change, body)
 

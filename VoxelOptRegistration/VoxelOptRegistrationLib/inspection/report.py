@@ -1,7 +1,7 @@
 """The report of a registration: `report.json` for programs, `report.html` for people.
 
-report.json is one object. Lengths are in mm, times in seconds, sizes and spacings in the order x, y, z. Given by whoever
-ran the registration (all optional):
+report.json is one object. Lengths are in mm, times in seconds, sizes and spacings in the order x, y, z. Given by
+whoever ran the registration (all optional):
 
     created             ISO 8601 time
     inputs              {"fixed", "moving": see `describe_image`; "fixed_mask", ...: a name}

@@ -59,7 +59,7 @@ def inspect_result(
             "beyond_affine": length_statistics(lengths_beyond_affine(displacement, body), body),
         },
         "histograms": {
-            "jacobian": histogram(jacobian[body], 0.0, 2.5, 75),
+            "jacobian": histogram(jacobian[body], -0.5, 2.5, 60),
             "entropy": histogram(entropy[body], 0.0, 1.0, 50),
         },
     }
