@@ -37,7 +37,9 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of all subcommands; each sets `run`, a function of the arguments, the console and the interruption."""
     style = argparse.RawDescriptionHelpFormatter
     common = _Parser(add_help=False, allow_abbrev=False)
-    common.add_argument("--debug", action="store_true", help="show libraries' warnings and where an error came from")
+    common.add_argument(
+        "--debug", action="store_true", help="show details, libraries' warnings and where an error came from"
+    )
     parser = _Parser(
         prog="voxelopt",
         description="Deformable registration of CT and MR volumes, with maps that show where to trust it.",
@@ -68,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `voxelopt` with `arguments` (those of the process by default) and return its exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
-    console = Console(Speech.PROGRAM if "--json" in arguments else Speech.PERSON)
+    console = Console(Speech.PROGRAM if "--json" in arguments else Speech.PERSON, details=debug)
     try:
         with Interruption() as interruption, _only_own_errors(enabled=not debug):
             options = build_parser().parse_args(arguments)

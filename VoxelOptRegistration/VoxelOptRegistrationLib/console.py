@@ -23,8 +23,9 @@ class Speech(Enum):
 class Console:
     """Writes to stdout (progress and results) and stderr (errors, one line each)."""
 
-    def __init__(self, speech: Speech = Speech.PERSON) -> None:
+    def __init__(self, speech: Speech = Speech.PERSON, details: bool = False) -> None:
         self.speech = speech
+        self.details = details
         self._last = ""
 
     def say(self, text: str = "") -> None:
@@ -46,9 +47,10 @@ class Console:
         self._last = line
 
     def log(self, text: str) -> None:
-        """A remark of the computation."""
+        """A remark of the computation; a person sees it with `details`."""
         self.tell("log", text=text)
-        self.say(f"       {text}")
+        if self.details:
+            self.say(f"       {text}")
 
     def fail(self, error: RegistrationError) -> None:
         """The one line on stderr with which a command ends that failed."""

@@ -78,15 +78,14 @@ def list_devices() -> list[Device]:
 
 
 def _automatic(torch: Any) -> Device:
-    reasons = []
     try:
         return _cuda(torch, 0, "a CUDA GPU is present and works")
     except InputError as error:
-        reasons.append(error.text)
+        cuda_error = error.text
     try:
         return _mps(torch, "an Apple GPU is present and works")
     except InputError:
-        return _cpu(" ".join(reasons))
+        return _cpu(cuda_error.rstrip(".") if torch.cuda.is_available() else "PyTorch finds no GPU")
 
 
 def _cuda(torch: Any, index: int, reason: str) -> Device:

@@ -88,7 +88,12 @@ def run(options: argparse.Namespace, console: Console, interruption: Interruptio
         options.fixed_labels,
         options.moving_labels,
     )
-    register_files(files, settings, options.output, console, interruption)
+    report = register_files(files, settings, options.output, console, interruption)
     seconds = time.monotonic() - start
-    console.tell("result", folder=str(options.output.resolve()), seconds=round(seconds, 2))
-    console.say(f"Done in {seconds:.0f} s. Look at {options.output / 'report.html'}")
+    warnings = report["warnings"]
+    console.tell("result", folder=str(options.output.resolve()), seconds=round(seconds, 2), warnings=warnings)
+    for warning in warnings:
+        console.say(f"Note: {warning}")
+    device, alignment = report["device"], report["alignment"]["mode"]
+    console.say(f"Done in {seconds:.0f} s on {device['title']} ({device['reason']}), after alignment: {alignment}.")
+    console.say(f"Look at {options.output / 'report.html'}")
