@@ -17,7 +17,7 @@ from .anatomy.organs import abdomen
 from .errors import InputError
 from .inspection.landmarks import Landmarks, write_landmarks
 
-FIELD_OF_VIEW = (362.0, 280.0, 288.0)  # of the fixed scan, mm, (x, y, z)
+FIELD_OF_VIEW = (360.0, 280.0, 288.0)  # of the fixed scan, mm, (x, y, z)
 FIXED_CENTRE = np.array([4.0, -168.0, 402.0])  # of the fixed body, mm LPS
 MOVING_CENTRE = np.array([12.0, -179.0, 388.0])
 POSE_DEGREES = (2.0, -2.5, 3.0)  # how the patient lies differently, about x, y, z

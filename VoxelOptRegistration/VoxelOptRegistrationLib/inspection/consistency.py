@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from ..images.displacement import displacement_image, displacement_transform
+from ..images.displacement import displacement_transform
 from ..images.grid import Grid
 
 SAMPLED_POINTS = 250_000
@@ -39,13 +39,8 @@ def inverse_consistency(
     if valid is not None:
         holes[~valid] = np.nan
     there = displacement_transform(sampled, grid)
-    back = sitk.Resample(
-        sitk.Cast(displacement_image(holes, moving), sitk.sitkVectorFloat32),
-        grid.to_reference_image(),
-        there,
-        sitk.sitkLinear,
-        float("nan"),
-    )
+    inverse_image = moving.place(sitk.GetImageFromArray(holes, isVector=True))
+    back = sitk.Resample(inverse_image, grid.to_reference_image(), there, sitk.sitkLinear, float("nan"))
     error = sampled + sitk.GetArrayViewFromImage(back)
     kept = np.isfinite(error).all(axis=-1)
     if mask is not None:

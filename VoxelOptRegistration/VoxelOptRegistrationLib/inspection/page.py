@@ -12,6 +12,7 @@ from .page_style import STYLE
 from .page_tables import alignment_table, input_table, key_table, numbers, summary_rows, truth_tables
 from .pictures import Gallery, Place, View
 
+TALLEST = 440  # CSS pixels, of a slice
 CARE = (
     "Research software, not a medical device. Numbers cannot prove a registration right: "
     "look at the slices where it matters to you before you use it."
@@ -85,7 +86,7 @@ def _run_line(report: dict[str, Any]) -> str:
         f"method {settings['method']}" if settings.get("method") else "",
         f"on {device.get('title') or device.get('name')}" if device else "",
         f"{total:.1f} s" if total is not None else "",
-        str(report.get("created", "")),
+        str(report.get("created", "")).replace("T", " ").replace("+00:00", " UTC"),
     ]
     return " · ".join(fact for fact in facts if fact)
 
@@ -135,7 +136,8 @@ def _figure(view: View, name: str, gallery: Gallery) -> str:
     ruler = f'<span class="ruler" style="width:{100 * ruler_mm / width:.2f}%"><i>{ruler_mm:g} mm</i></span>'
     alt = f"{CAPTIONS[name]}, {view.plane.name} slice"
     image = f'<img alt="{alt}" src="data:image/png;base64,{data}">'
-    fit = f'<div class="fit" style="aspect-ratio:{width:.3f}/{height:.3f}">{image}{letters}{ruler}</div>'
+    shape = f"aspect-ratio:{width:.3f}/{height:.3f};width:min(100%,{TALLEST * width / height:.0f}px)"
+    fit = f'<div class="fit" style="{shape}">{image}{letters}{ruler}</div>'
     scale = gallery.scales.get(name)
     bar = colour_bar_svg(scale, folds=name == "jacobian") if scale else ""
     return f'<figure><div class="slice">{fit}</div><figcaption>{CAPTIONS[name]}</figcaption>{bar}</figure>'

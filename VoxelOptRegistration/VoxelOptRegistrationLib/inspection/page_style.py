@@ -34,7 +34,7 @@ figure { margin: 0; break-inside: avoid; }
 figcaption { margin: 3px 2px 0; font-size: 12.5px; color: var(--soft); }
 .slice { position: relative; display: flex; justify-content: center; background: #000; border-radius: 4px;
   overflow: hidden; }
-.slice .fit { position: relative; width: 100%; }
+.slice .fit { position: relative; }
 .slice img { display: block; width: 100%; height: 100%; }
 .slice b { position: absolute; font: 600 11px/1 ui-monospace, Menlo, Consolas, monospace; color: #ffe38a;
   text-shadow: 0 0 3px #000, 0 0 2px #000; }

@@ -77,7 +77,7 @@ def draw_gallery(
     scales = {
         "entropy": entropy_scale(),
         "jacobian": jacobian_scale(),
-        "displacement": length_scale(float(np.percentile(lengths[body], 99.5))),
+        "displacement": length_scale(float(np.percentile(lengths[body], 98))),
     }
     axes = AnatomicalAxes.of(fixed)
     folds = find_folds(jacobian)

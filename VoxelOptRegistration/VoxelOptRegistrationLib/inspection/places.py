@@ -24,12 +24,18 @@ def middle(axes: AnatomicalAxes, body: np.ndarray) -> Index:
 
 
 def peak(axes: AnatomicalAxes, values: np.ndarray, body: np.ndarray) -> Index:
-    """Where `values` are highest in the neighbourhood, about a centimetre wide and inside the body, that has most."""
+    """Where `values` are highest in the neighbourhood, about a centimetre wide, that has most of them on average.
+
+    Only neighbourhoods inside the body count, and of those only ones below its surface, if there are any.
+    """
     inside = axes.orient(body)
     found = np.where(inside, axes.orient(values), 0).astype(np.float32)
     block = _block(axes, inside.shape)
     share = _block_means(inside.astype(np.float32), block)
-    mean = np.where(share > 0.9 * share.max(), _block_means(found, block) / np.maximum(share, 1e-6), -np.inf)
+    full = share > 0.9 * share.max()
+    deep = full & _surrounded(full)
+    chosen = deep if deep.any() else full
+    mean = np.where(chosen, _block_means(found, block) / np.maximum(share, 1e-6), -np.inf)
     return _highest(found, mean, block)
 
 
@@ -45,6 +51,13 @@ def densest(axes: AnatomicalAxes, marks: np.ndarray) -> Index:
 
 def _block(axes: AnatomicalAxes, shape: tuple[int, ...]) -> list[int]:
     return [max(1, min(n, round(NEIGHBOURHOOD_MM / mm))) for n, mm in zip(shape, axes.spacing_mm, strict=True)]
+
+
+def _surrounded(full: np.ndarray) -> np.ndarray:
+    """Whether all six neighbours are `full`; what lies outside the volume counts as full."""
+    padded = np.pad(full, 1, constant_values=True)
+    core = (slice(1, -1),) * 3
+    return np.logical_and.reduce([np.roll(padded, step, axis)[core] for axis in range(3) for step in (-1, 1)])
 
 
 def _highest(values: np.ndarray, means: np.ndarray, block: list[int]) -> Index:
