@@ -59,6 +59,7 @@ def compute(volumes: Any, settings: dict[str, Any], watcher: Any) -> Any:
     return SimpleNamespace(
         displacement=displacement,
         inverse_displacement=inverse - back,
+        inverse_valid=np.ones(back.shape[:3], bool),
         warped=sitk.Resample(moving, fixed, transform, sitk.sitkLinear, -1000, moving.GetPixelID()),
         entropy=entropy,
         jacobian=entropy * 2,

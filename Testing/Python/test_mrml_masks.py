@@ -217,9 +217,11 @@ def test_label_maps_keep_their_values() -> None:
     fixed = fixed_volume()
     array = np.random.default_rng(2).integers(0, 300, FIXED_SHAPE).astype(np.int16)
     node = add_volume(array, FIXED, "labels", "vtkMRMLLabelMapVolumeNode")
-    first, second = label_images(node, node, fixed, fixed)
+    as_numbers = add_volume(array.astype(np.float32), FIXED, "labels", "vtkMRMLLabelMapVolumeNode")
+    first, second = label_images(node, as_numbers, fixed, fixed)
     np.testing.assert_array_equal(first.array, array)
     np.testing.assert_array_equal(second.array, array)
+    assert second.array.dtype.kind == "i"
 
 
 def test_labels_that_cannot_be_compared_are_refused() -> None:

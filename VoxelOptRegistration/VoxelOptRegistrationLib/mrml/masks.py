@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import slicer
 import vtk
-from vtk.util.numpy_support import vtk_to_numpy
 
 from ..errors import ComputationError, InputError
 from ..worker.data import ImageData
-from .geometry import Geometry, as_transform, ijk_to_ras, matrix_from_array, to_world
+from .geometry import Geometry, ijk_to_ras, to_world
+from .rasterisation import oriented_image, paint
 from .volumes import PlacedVolume, kind_of
 
 
@@ -37,7 +37,7 @@ def mask_image(node: slicer.vtkMRMLNode | None, reference: PlacedVolume, role: s
 def label_images(
     fixed_node: slicer.vtkMRMLNode, moving_node: slicer.vtkMRMLNode, fixed: PlacedVolume, moving: PlacedVolume
 ) -> tuple[ImageData, ImageData]:
-    """Labels of both volumes, with the same number for the same structure: (fixed, moving), int16 arrays (k, j, i).
+    """Labels of both volumes, with the same number for the same structure: (fixed, moving), integer arrays (k, j, i).
 
     Segments are matched by name, label maps by value. Raises `InputError` where the two kinds are mixed, no name is
     common, or a label map or segmentation covers no voxel of its volume.
@@ -56,6 +56,8 @@ def label_images(
         (moving_node, moving, "moving segmentation", values[1]),
     ):
         labels = label_array(node, placed, role, numbers)
+        if labels.dtype.kind == "f":
+            labels = np.rint(labels).astype(np.int32)
         if not labels.any():
             raise InputError(
                 f"The {role} '{node.GetName()}' covers no voxel of '{placed.name}'.",
@@ -95,9 +97,9 @@ def label_array(
             own = Geometry(image.GetDimensions(), local_to_world @ ijk_to_ras(node))
             if own.matches(reference.geometry):
                 return slicer.util.arrayFromVolume(node)
-        oriented = _oriented(image, node)
+        oriented = oriented_image(image, node)
         result = np.zeros(reference.geometry.shape, dtype=slicer.util.arrayFromVolume(node).dtype)
-        _paint(result, oriented, reference.geometry, local_to_world, None)
+        paint(result, oriented, reference.geometry, local_to_world, None)
         return result
     result = np.zeros(reference.geometry.shape, dtype=np.int16)
     for identifier, value in values.items():
@@ -110,7 +112,7 @@ def label_array(
                 f"Segment '{name}' of the {role} '{node.GetName()}' could not be turned into a label map.",
                 "Export the segmentation to a label map in the Segmentations module, and choose that.",
             )
-        _paint(result, oriented, reference.geometry, local_to_world, value)
+        paint(result, oriented, reference.geometry, local_to_world, value)
     return result
 
 
@@ -121,16 +123,8 @@ def _field_of_view(volume: PlacedVolume) -> np.ndarray:
     everywhere.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
     everywhere.GetPointData().GetScalars().Fill(1)
     inside = np.zeros(volume.geometry.shape, np.uint8)
-    _paint(inside, _oriented(everywhere, volume.node), volume.geometry, to_world(volume.node, volume.ignored), None)
+    paint(inside, oriented_image(everywhere, volume.node), volume.geometry, to_world(volume.node, volume.ignored), None)
     return inside
-
-
-def _oriented(image: vtk.vtkImageData, volume: slicer.vtkMRMLVolumeNode) -> slicer.vtkOrientedImageData:
-    """`image` with the lattice of `volume`; the voxels are shared."""
-    oriented = slicer.vtkOrientedImageData()
-    oriented.ShallowCopy(image)
-    oriented.SetImageToWorldMatrix(matrix_from_array(ijk_to_ras(volume)))
-    return oriented
 
 
 def _matched(fixed_node: slicer.vtkMRMLNode, moving_node: slicer.vtkMRMLNode) -> tuple[dict[str, int], dict[str, int]]:
@@ -149,55 +143,3 @@ def _matched(fixed_node: slicer.vtkMRMLNode, moving_node: slicer.vtkMRMLNode) ->
     numbers = {name: index + 1 for index, name in enumerate(common)}
     fixed, moving = ({by_name[name]: numbers[name] for name in common} for by_name in names)
     return fixed, moving
-
-
-def _paint(
-    target: np.ndarray,
-    source: slicer.vtkOrientedImageData,
-    geometry: Geometry,
-    local_to_world: np.ndarray | vtk.vtkGeneralTransform,
-    value: int | None,
-) -> None:
-    """Write `source`, nearest neighbour, into `target` (k, j, i): its own values, or `value` where it is not zero."""
-    extent = [0, -1, 0, -1, 0, -1]
-    if source.GetNumberOfPoints() == 0 or not slicer.vtkOrientedImageDataResample.CalculateEffectiveExtent(
-        source, extent
-    ):
-        return
-    window = _covered(source, extent, geometry, local_to_world)
-    if any(low > high for low, high in zip(window[::2], window[1::2], strict=True)):
-        return
-    lattice = slicer.vtkOrientedImageData()
-    lattice.SetExtent(window)
-    lattice.SetImageToWorldMatrix(matrix_from_array(geometry.ijk_to_world))
-    resampled = slicer.vtkOrientedImageData()
-    if not slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(
-        source, lattice, resampled, False, False, as_transform(local_to_world), 0
-    ):
-        raise ComputationError("A mask could not be resampled onto its volume.", "Harden its parent transform first.")
-    scalars = vtk_to_numpy(resampled.GetPointData().GetScalars()).reshape(resampled.GetDimensions()[::-1])
-    part = target[window[4] : window[5] + 1, window[2] : window[3] + 1, window[0] : window[1] + 1]
-    inside = scalars != 0
-    part[inside] = scalars[inside] if value is None else value
-
-
-def _covered(
-    source: slicer.vtkOrientedImageData,
-    extent: list[int],
-    geometry: Geometry,
-    local_to_world: np.ndarray | vtk.vtkGeneralTransform,
-) -> list[int]:
-    """Extent of the lattice that the voxels `extent` of `source` can reach: all of it under a non-linear transform."""
-    whole = [bound for size in geometry.dimensions for bound in (0, size - 1)]
-    if not isinstance(local_to_world, np.ndarray):
-        return whole
-    image_to_local = vtk.vtkMatrix4x4()
-    source.GetImageToWorldMatrix(image_to_local)
-    elements = [[image_to_local.GetElement(row, column) for column in range(4)] for row in range(4)]
-    to_index = np.linalg.inv(geometry.ijk_to_world) @ local_to_world @ np.array(elements)
-    corners = np.array([[i, j, k] for i in extent[:2] for j in extent[2:4] for k in extent[4:]], dtype=float)
-    corners += np.where(corners == np.array(extent[::2]), -0.5, 0.5)
-    reached = corners @ to_index[:3, :3].T + to_index[:3, 3]
-    low = np.maximum(np.floor(reached.min(axis=0)).astype(int), 0)
-    high = np.minimum(np.ceil(reached.max(axis=0)).astype(int), np.array(whole[1::2]))
-    return [int(bound) for pair in zip(low, high, strict=True) for bound in pair]
