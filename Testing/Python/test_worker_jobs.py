@@ -40,6 +40,8 @@ def test_job_returns_everything_and_leaves_nothing(client: WorkerClient, tmp_pat
     assert np.array_equal(outcome.displacement[4, 5, 6], np.float32(SHIFT))
     assert np.array_equal(outcome.inverse_displacement[5, 3, 7], -np.float32(SHIFT))
     assert outcome.inverse_displacement.shape == (6, 4, 8, 3)
+    assert outcome.inverse_valid is not None and outcome.inverse_valid.dtype == bool
+    assert np.array_equal(outcome.inverse_valid, asked.moving.array > 0.5)
     assert outcome.warped.dtype == np.float32 and outcome.warped.shape == (5, 6, 7)
     assert outcome.entropy.dtype == outcome.jacobian.dtype == np.float32
     assert np.all(outcome.entropy == 0.25) and np.all(outcome.jacobian == 1)
@@ -75,7 +77,10 @@ def test_masks_labels_and_initial_transforms_arrive(client: WorkerClient) -> Non
     matrix = np.array([[0, -1.0, 0, 1], [1.0, 0, 0, 2], [0, 0, 1.0, 3], [0, 0, 0, 1]])
     mask = ImageData(np.ones((5, 6, 7), dtype=bool), FIXED_MATRIX)
     labels = ImageData(np.full((6, 4, 8), 9, dtype=np.int64)[:, ::-1], MOVING_MATRIX)
-    report = client.register(request(fixed_mask=mask, moving_labels=labels, initial=matrix)).result().report
+    names = {"fixed_name": "Größe 1", "moving_name": "a\nb"}
+    more = {"fixed_mask": mask, "moving_labels": labels, "initial": matrix}
+    report = client.register(request(**more, **names)).result().report
+    assert report["names"] == names
     assert report["images"] == ["fixed", "fixed_mask", "moving", "moving_labels"]
     assert report["sums"]["fixed_mask"] == 5 * 6 * 7 and report["sums"]["moving_labels"] == 9 * 6 * 4 * 8
     assert report["initial"] == pytest.approx([1 - 20, 2 + 10, 3 + 30])

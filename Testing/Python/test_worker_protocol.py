@@ -40,7 +40,7 @@ messages = st.one_of(
     st.builds(protocol.Result, whole, images, objects),
     st.builds(protocol.Failure, whole, texts, texts, texts, texts),
     st.builds(protocol.Log, texts),
-    st.builds(protocol.Register, whole, texts, images, objects, matrices, st.booleans()),
+    st.builds(protocol.Register, whole, texts, images, objects, matrices, st.booleans(), texts, texts),
     st.builds(protocol.Cancel, whole),
     st.builds(protocol.Warm),
     st.builds(protocol.Shutdown),

@@ -66,6 +66,7 @@ def test_folder_outside_the_clients_own_is_refused(tmp_path: Path) -> None:
         ("raise OSError('[WinError 126] c10.dll')", "cannot be loaded"),
         ("raise ImportError('libtorch.so: undefined symbol')", "cannot be loaded"),
         ("", "cannot be loaded"),
+        ("import sys; sys.tries = getattr(sys, 'tries', 0) + 1; raise OSError(f'try {sys.tries}')", "try 1"),
     ],
 )
 @pytest.mark.parametrize("warm", [False, True])

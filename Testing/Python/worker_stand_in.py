@@ -91,11 +91,13 @@ def finish(volumes: Any, watcher: Any) -> Any:
     watcher.step("done", 1.0, "Done")
     return SimpleNamespace(
         displacement=displacement,
+        inverse_valid=sitk.GetArrayFromImage(moving) > 0.5,
         inverse_displacement=np.broadcast_to(SHIFT, (*moving.GetSize()[::-1], 3)) * -1.0,
         warped=sitk.Resample(moving, fixed, sitk.Transform(), sitk.sitkNearestNeighbor, 7, moving.GetPixelID()),
         entropy=entropy,
         jacobian=entropy * 4,
         report={
+            "names": volumes.names,
             "images": sorted(volumes.images),
             "sums": {name: float(sitk.GetArrayViewFromImage(image).sum()) for name, image in volumes.images.items()},
             "origin": list(moving.GetOrigin()),

@@ -21,7 +21,7 @@ from .child import ChildProcess
 from .data import Callbacks, ImageData, RegistrationOutcome, RegistrationRequest
 from .exchange import read_preview, read_result, write_request
 from .failures import HEALTHY_KINDS, computation_error, ending_error, from_message
-from .folders import create_job_folder, remove_folder, remove_folders, sweep
+from .folders import create_job_folder, remove_folder, sweep
 from .job import Job, JobState
 from .processes import ProcessIdentity
 from .protocol import (
@@ -226,7 +226,6 @@ class WorkerClient:
                 self._finish(computation_error("start", text, "Install the extension again and restart."))
         elif isinstance(event, _Ended):
             self._child = None
-            remove_folders(self._base, self._token)
             said_hello, self._hello = self._hello is not None, None
             self._finish(ending_error(child.exit_code, child.last_words, said_hello))
         elif isinstance(event, Failure):

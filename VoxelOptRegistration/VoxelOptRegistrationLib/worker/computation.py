@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Volumes:
-    """A job's input as SimpleITK objects: `images` by the field names of `pipeline.Inputs`."""
+    """A job's input as SimpleITK objects: `images` and `names` by the field names of `pipeline.Inputs`."""
 
-    images: dict[str, sitk.Image] = field(default_factory=dict)
-    initial_transform: sitk.Transform | None = None
+    images: dict[str, sitk.Image]
+    initial_transform: sitk.Transform | None
+    names: dict[str, str]
 
 
 Compute = Callable[[Volumes, dict[str, Any], Watcher], "Result"]
@@ -53,5 +54,5 @@ def run_pipeline(volumes: Volumes, settings: dict[str, Any], watcher: Watcher) -
     from ..pipeline import Inputs, register
     from ..presets import settings_from_dict
 
-    inputs = Inputs(**volumes.images, initial_transform=volumes.initial_transform)
+    inputs = Inputs(**volumes.images, initial_transform=volumes.initial_transform, **volumes.names)
     return register(inputs, settings_from_dict(settings), watcher)

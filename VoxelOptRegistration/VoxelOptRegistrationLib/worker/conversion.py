@@ -44,7 +44,7 @@ def read_request(folder: Path, message: Register) -> Volumes:
     elif message.matrix is not None:
         matrix = np.array(message.matrix, dtype=np.float64).reshape(4, 4)
         transform = sitk.AffineTransform(matrix[:3, :3].ravel().tolist(), matrix[:3, 3].tolist())
-    return Volumes(images, transform)
+    return Volumes(images, transform, {"fixed_name": message.fixed_name, "moving_name": message.moving_name})
 
 
 def write_image(folder: Path, name: str, image: sitk.Image) -> ImageDescriptor:
@@ -66,6 +66,7 @@ def write_result(folder: Path, result: Result, request: Register) -> dict[str, I
     images = {
         "displacement": write_array(folder, "displacement", forward, fixed),
         "inverse_displacement": write_array(folder, "inverse_displacement", backward, moving),
+        "inverse_valid": write_array(folder, "inverse_valid", np.asarray(result.inverse_valid, dtype=bool), moving),
     }
     for name in ("entropy", "jacobian"):
         images[name] = write_image(folder, name, getattr(result, name))

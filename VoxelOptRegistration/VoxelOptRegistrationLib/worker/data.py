@@ -53,6 +53,7 @@ class RegistrationRequest:
     initial: fixed point -> moving point, LPS, mm: a (4, 4) matrix, or an `ImageData` of displacement vectors; None for
     no initial transform.
     settings: the JSON form of `options.Settings`, as `presets.settings_to_dict` makes it.
+    fixed_name, moving_name: what the report calls the volumes.
     """
 
     fixed: ImageData
@@ -63,6 +64,8 @@ class RegistrationRequest:
     moving_labels: ImageData | None = None
     initial: np.ndarray | ImageData | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    fixed_name: str = "fixed"
+    moving_name: str = "moving"
 
     def __post_init__(self) -> None:
         for name, image in self.volumes().items():
@@ -89,6 +92,7 @@ class RegistrationOutcome:
     inverse_displacement: the same from moving to fixed, on the moving grid.
     warped (moving's type), entropy (float32, 0 to 1), jacobian (float32): (Z, Y, X) on the fixed grid.
     report: settings, versions, timings and statistics.
+    inverse_valid: bool, (Z, Y, X) on the moving grid, where the inverse leads into the fixed volume; None if unknown.
     """
 
     displacement: np.ndarray
@@ -97,6 +101,7 @@ class RegistrationOutcome:
     entropy: np.ndarray
     jacobian: np.ndarray
     report: dict[str, Any]
+    inverse_valid: np.ndarray | None = None
 
 
 def _ignore(_: object) -> None:

@@ -24,7 +24,8 @@ def write_request(request: RegistrationRequest, folder: Path, number: int, previ
     elif request.initial is not None:
         matrix = [float(number) for number in request.initial.ravel()]
     images = {name: write_array(folder, name, image.array, image.index_to_world) for name, image in volumes.items()}
-    message = Register(number, folder.name, images, request.settings, matrix, previews)
+    names = (request.fixed_name, request.moving_name)
+    message = Register(number, folder.name, images, request.settings, matrix, previews, *names)
     try:
         encode(message)
     except (TypeError, ValueError) as error:
@@ -52,6 +53,7 @@ def read_result(message: Result, folder: Path) -> RegistrationOutcome | Failure:
             entropy=arrays["entropy"],
             jacobian=arrays["jacobian"],
             report=message.report,
+            inverse_valid=arrays["inverse_valid"].astype(bool),
         )
     except _UNREADABLE as error:
         return Failure(message.job, "disk", f"The result cannot be read: {error}", "Free memory and disk, run again.")

@@ -87,7 +87,7 @@ class Register:
 
     folder: name of the job's private folder, inside the one given to the worker at its start; images: by the field
     names of `data.RegistrationRequest`, the initial displacement as "initial"; matrix: initial transform, 16 numbers
-    row by row, LPS, mm; previews: whether anybody looks at them.
+    row by row, LPS, mm; previews: whether anybody looks at them; the names are for the report.
     """
 
     type: ClassVar[str] = "register"
@@ -97,6 +97,8 @@ class Register:
     settings: dict[str, Any] = field(default_factory=dict)
     matrix: list[float] | None = None
     previews: bool = False
+    fixed_name: str = "fixed"
+    moving_name: str = "moving"
 
 
 @dataclass(frozen=True)
