@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from VoxelOptRegistrationLib.images.displacement import displacement_transform, invert_displacement
 from VoxelOptRegistrationLib.images.grid import Grid
 from VoxelOptRegistrationLib.inspection.charts import histogram_svg
@@ -280,6 +282,40 @@ def test_page_can_be_built_from_the_measured_sections_alone(case, tmp_path):
         and "anything unusual" in source
         and "None" not in source.split("<body>")[1].replace("None of", "")
     )
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    size=st.tuples(*[st.integers(8, 15)] * 3),
+    spacing=st.tuples(*[st.floats(0.3, 8.0)] * 3),
+    angles=st.tuples(*[st.floats(-3, 3)] * 3),
+    mirror=st.booleans(),
+    kind=st.sampled_from(["noise", "constant", "point"]),
+    seed=st.integers(0, 9),
+)
+def test_any_small_volume_gets_a_report(tmp_path_factory, size, spacing, angles, mirror, kind, seed):
+    rng = np.random.default_rng(seed)
+    shape = size[::-1]
+    array = {
+        "noise": rng.normal(size=shape),
+        "constant": np.zeros(shape),
+        "point": np.eye(1, np.prod(shape), 77).reshape(shape),
+    }
+    image = sitk.GetImageFromArray(array[kind].astype(np.float32))
+    image.SetSpacing(spacing)
+    turn = np.array(sitk.Euler3DTransform((0, 0, 0), *angles).GetMatrix()).reshape(3, 3)
+    image.SetDirection((turn @ np.diag([-1.0 if mirror else 1.0, 1, 1])).ravel().tolist())
+    displacement = rng.normal(scale=2.0, size=(*shape, 3))
+    jacobian, entropy = rng.normal(1, 0.8, shape), rng.random(shape)
+    sections = inspect_result(image, image, displacement, jacobian, entropy, inverse=(-displacement, None))
+    gallery = draw_gallery(image, image, image, displacement, jacobian, entropy)
+    folder = tmp_path_factory.mktemp("small")
+    write_report(sections, gallery, folder)
+    outline = Outline()
+    outline.feed((folder / "report.html").read_text(encoding="utf-8"))
+    assert outline.open == [] and outline.tags.count("img") == 48
+    inner = jacobian[2:-2, 2:-2, 2:-2]
+    assert sections["jacobian"]["folds"] == int((inner <= 0).sum())
 
 
 def test_histogram_bars_have_the_height_of_their_share():

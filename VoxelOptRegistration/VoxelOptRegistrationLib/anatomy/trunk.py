@@ -42,9 +42,13 @@ def below_diaphragm(gap: float) -> Shape:
 
 
 def paint_trunk(canvas: Canvas, rng: np.random.Generator) -> None:
-    fat, muscle, mesentery = texture(rng, 30, 6), texture(rng, 14, 6), texture(rng, 16, 10)
+    septa, muscle, mesentery = texture(rng, 34, 8), texture(rng, 14, 6), texture(rng, 16, 10)
+
+    def fat(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        return -107 + 45 * np.exp(-((septa(x, y, z) / 0.13) ** 2))
+
     canvas.paint(lambda x, y, z: -depth_below_skin(x, y, z), 10)
-    canvas.paint(lambda x, y, z: 2.5 - depth_below_skin(x, y, z), grained(-106, 5, fat))
+    canvas.paint(lambda x, y, z: 2.5 - depth_below_skin(x, y, z), fat)
     canvas.paint(lambda x, y, z: fat_thickness(x, y) - depth_below_skin(x, y, z), grained(56, 8, muscle))
 
     def fat_plane(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:

@@ -96,7 +96,7 @@ def length_scale(longest_mm: float) -> ColourScale:
 
 
 def _round_up(value: float) -> float:
-    """The next number of 1, 2, 4 or 8 times a power of ten, at least 0.1."""
+    """The next number of 1, 2, 3, 4, 6 or 8 times a power of ten, at least 0.1."""
     value = max(value, 0.1)
     power = 10.0 ** np.floor(np.log10(value))
-    return float(next(n * power for n in (1, 2, 4, 8, 10) if n * power >= value * 0.999))
+    return float(next(n * power for n in (1, 2, 3, 4, 6, 8, 10) if n * power >= value * 0.999))
