@@ -141,7 +141,7 @@ def test_stopped_run_leaves_the_folder_as_it_was(
     ) as process:
         assert process.stdout and process.stderr
         if moment == "while solving":
-            while json.loads(process.stdout.readline())["fraction"] < 0.3:
+            while json.loads(process.stdout.readline()).get("fraction", 0) < 0.3:
                 pass
         else:
             time.sleep(0.5)

@@ -263,6 +263,20 @@ def test_nodes_deleted_after_the_answer_came_but_before_it_was_read(start: Start
     assert node_counts() == before
 
 
+def test_cancelling_after_the_answer_came_writes_nothing(start: Start) -> None:
+    new_scene()
+    fixed, moving = volumes()
+    before = node_counts()
+    with start() as logic:
+        job = logic.registerVolumes(fixed, moving, waitForCompletion=False)
+        time.sleep(2.0)
+        job.cancel()
+        assert job.state is JobState.CANCELLING
+        assert job.wait() is JobState.CANCELLED and isinstance(job.error, Cancelled)
+        assert node_counts() == before
+        check_known(logic.registerVolumes(fixed, moving))
+
+
 def test_closing_the_logic_ends_the_run(start: Start) -> None:
     new_scene()
     fixed, moving = volumes()

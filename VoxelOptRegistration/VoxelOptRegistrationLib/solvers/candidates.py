@@ -32,7 +32,7 @@ def similarity_scores(
 
     fixed, moving: features (C, Z, Y, X) on one grid; candidates (K, 3) voxels. The trusts (Z, Y, X), bool, say where
     a side can be compared at all: a candidate that cannot gets the mean of the voxel's other scores, so that it
-    neither attracts nor repels; a voxel with none gets zeros.
+    neither attracts nor repels; a voxel that cannot even stay where it is gets zeros.
     """
     radius = int(candidates.abs().max())
     shape = fixed.shape[1:]
@@ -72,16 +72,18 @@ def _neutralise(
     scores: Tensor, offsets: list[list[int]], radius: int, fixed_trust: Tensor | None, moving_trust: Tensor | None
 ) -> None:
     shape = scores.shape[1:]
+    known = torch.ones_like(scores[0]) if fixed_trust is None else fixed_trust.to(scores.dtype)
     if moving_trust is not None:
-        padded = _padded(moving_trust[None].to(scores.dtype), radius, Border.ZERO)[0]
-        total = torch.zeros_like(scores[0])
-        count = torch.zeros_like(scores[0])
+        trust = moving_trust.to(scores.dtype)
+        known = known * trust
+        padded = _padded(trust[None], radius, Border.ZERO)[0]
+        total = torch.zeros_like(trust)
+        count = torch.zeros_like(trust)
         for score, offset in zip(scores, offsets, strict=True):
-            trust = _window(padded, offset, shape, 0, shape[0])
-            total.addcmul_(score, trust)
-            count.add_(trust)
+            there = _window(padded, offset, shape, 0, shape[0])
+            total.addcmul_(score, there)
+            count.add_(there)
         mean = total.div_(count.clamp_min_(1.0))
         for score, offset in zip(scores, offsets, strict=True):
             score.sub_(mean).mul_(_window(padded, offset, shape, 0, shape[0])).add_(mean)
-    if fixed_trust is not None:
-        scores.mul_(fixed_trust.to(scores.dtype))
+    scores.mul_(known)

@@ -12,10 +12,15 @@ from ..fields.sampling import warp
 from ..options import Border, VoxelOptOptions
 from .pyramid import Shape, downsample, upsample_displacement
 
+_LEAST_SHARE = 1e-6
+
 
 @dataclass(frozen=True)
 class Level:
-    """One pyramid level of one volume: features (C, Z, Y, X) and where they can be trusted, (Z, Y, X) bool or None."""
+    """One pyramid level of one volume: features (C, Z, Y, X) and trust (Z, Y, X), bool, None for everywhere.
+
+    Features that cannot be trusted are zero, so that averages over the trusted ones are sums divided by their share.
+    """
 
     features: Tensor
     trust: Tensor | None
@@ -29,16 +34,20 @@ def build_pyramid(
     features: Tensor, trust: Tensor | None, plan: list[tuple[bool, bool, bool]], options: VoxelOptOptions
 ) -> list[Level]:
     """Levels, finest first. Untrusted voxels stay out of coarser features; a coarse voxel needs half of it trusted."""
-    levels = [Level(features, trust)]
+    levels = [_known(features, trust)]
     for axes in plan:
         if trust is None:
             features = downsample(features, axes, options)
         else:
             share = downsample(trust[None].to(features.dtype), axes, options)
-            features = downsample(features * trust, axes, options).div_(share.clamp_min(1e-6))
+            features = downsample(levels[-1].features, axes, options).div_(share.clamp_min(_LEAST_SHARE))
             trust = share[0] >= 0.5
-        levels.append(Level(features, trust))
+        levels.append(_known(features, trust))
     return levels
+
+
+def _known(features: Tensor, trust: Tensor | None) -> Level:
+    return Level(features if trust is None else features * trust, trust)
 
 
 def coarse_to_fine(
@@ -78,11 +87,13 @@ def to_finest(
 
 def warped_level(level: Level, displacement: Tensor, border: Border) -> Level:
     """The level pulled through `displacement` (3, Z, Y, X); a voxel is trusted where most of what it draws on is."""
+    if not bool(displacement.any()):
+        return level
     features = warp(level.features, displacement, border)
     if level.trust is None:
         return Level(features, None)
-    trust = warp(level.trust[None].to(features.dtype), displacement, Border.ZERO)[0] >= 0.5
-    return Level(features, trust)
+    share = warp(level.trust[None].to(features.dtype), displacement, Border.ZERO)
+    return _known(features.div_(share.clamp_min(_LEAST_SHARE)), share[0] >= 0.5)
 
 
 def _shape(level: Level) -> Shape:
