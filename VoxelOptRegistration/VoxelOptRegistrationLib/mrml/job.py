@@ -43,13 +43,13 @@ class RegistrationJob:
         self.error: RegistrationError | None = None
         self.result: Any = None
         self.progress = Progress("start", 0.0, "Starting")
-        self._finish = finish
+        self._finish: Callable[[RegistrationOutcome], Any] | None = finish
         self._watched = [(title, node, node.GetName()) for title, node in watched.items()]
         self._scene = slicer.mrmlScene
         self._scheduler = scheduler
         self._progress_callback = progressCallback
         self._completed_callback = completedCallback
-        self._lost: Cancelled | None = None
+        self._stopped: Cancelled | None = None
         self._busy = False
         self._state: JobState | None = None
         self._job = client.register(request, Callbacks(progress=self._on_progress))
@@ -61,6 +61,8 @@ class RegistrationJob:
         """Where the job stands; while the outputs are being written it is still running."""
         if self._state is not None:
             return self._state
+        if self._stopped is not None:
+            return JobState.CANCELLING
         return JobState.RUNNING if self._job.finished else self._job.state
 
     @property
@@ -96,8 +98,7 @@ class RegistrationJob:
 
     def cancel(self) -> None:
         """Ask the job to stop and return at once; it ends within seconds, in `poll` or `wait`, and changes no node."""
-        if not self.finished:
-            self._job.cancel()
+        self._stop(Cancelled())
 
     def abandon(self) -> None:
         """Cancel, call nobody any more, and wait until the background process is free again."""
@@ -117,24 +118,26 @@ class RegistrationJob:
         if self._progress_callback is not None:
             self._progress_callback(progress)
 
-    def _check_nodes(self) -> None:
-        if self._lost is not None:
-            return
-        gone = [(title, name) for title, node, name in self._watched if node.GetScene() is not self._scene]
-        if len(gone) == len(self._watched) or self._scene.IsClosing():
-            self._lost = Cancelled("The scene was closed, so the registration was cancelled.")
-        elif gone:
-            title, name = gone[0]
-            self._lost = Cancelled(f"The {title} '{name}' was removed, so the registration was cancelled.")
-        if self._lost is not None:
+    def _stop(self, reason: Cancelled) -> None:
+        if not self.finished and self._stopped is None:
+            self._stopped = reason
             self._job.cancel()
 
+    def _check_nodes(self) -> None:
+        gone = [(title, name) for title, node, name in self._watched if node.GetScene() is not self._scene]
+        if len(gone) == len(self._watched) or self._scene.IsClosing():
+            self._stop(Cancelled("The scene was closed or its volumes removed, so the registration was cancelled."))
+        elif gone:
+            title, name = gone[0]
+            self._stop(Cancelled(f"The {title} '{name}' was removed, so the registration was cancelled."))
+
     def _end(self) -> None:
+        finish, self._finish = self._finish, None
+        assert finish is not None
         try:
-            if self._lost is not None:
-                raise self._lost
-            outcome = self._job.result()
-            self.result = self._finish(outcome)
+            if self._stopped is not None:
+                raise self._stopped
+            self.result = finish(self._job.result())
             self._state = JobState.DONE
             return
         except RegistrationError as error:
@@ -147,5 +150,7 @@ class RegistrationJob:
             self.error = ComputationError(f"The outputs could not be written: {error}", "See the log for details.")
             self.error.__cause__ = error
         finally:
+            # What the run held on to can be large: the outcome, and copies of volumes inside `finish`.
             self._job.outcome = None
+            self._watched = []
         self._state = JobState.CANCELLED if isinstance(self.error, Cancelled) else JobState.FAILED
