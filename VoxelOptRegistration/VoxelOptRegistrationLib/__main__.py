@@ -2,7 +2,17 @@
 
 import sys
 
-from .cli import main
+
+def run() -> int:
+    """The command of this process; a Ctrl+C while it still loads ends it as quietly as a later one."""
+    try:
+        from .cli import main
+
+        return main()
+    except KeyboardInterrupt:
+        print("voxelopt: Cancelled.", file=sys.stderr)
+        return 130
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -11,10 +11,16 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Interruption:
-    """While entered, the first SIGINT or SIGTERM raises `KeyboardInterrupt` in the main thread, later ones are ignored.
+class StopRequested(KeyboardInterrupt):
+    """A type of its own: after a plain `KeyboardInterrupt` inside `exec`, CPython ends the process by SIGINT even if it
+    was caught (`unhandled_keyboard_interrupt` in pythonrun.c), and the exit code is lost."""
 
-    `requested` stays true afterwards, so that a library which swallowed the exception is caught at the next step.
+
+class Interruption:
+    """While entered, the first SIGINT or SIGTERM raises `StopRequested` in the main thread, later ones are ignored.
+
+    `requested` stays true afterwards, so that a library which swallowed the exception is caught at the next step. Later
+    signals are ignored after leaving, too: the process is about to end, and an impatient one would tear that apart.
     """
 
     def __init__(self) -> None:
@@ -31,12 +37,12 @@ class Interruption:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._previous.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if self.requested else handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         first, self.requested = not self.requested, True
         if first and not self._shielded:
-            raise KeyboardInterrupt
+            raise StopRequested
 
     @contextmanager
     def closing(self, manager: AbstractContextManager[T]) -> Iterator[T]:

@@ -16,7 +16,7 @@ from ..file_jobs import TruthFiles, evaluate_files
 from ..interruption import Interruption
 from . import register
 
-SIZES = {"small": (48, 56, 72), "standard": (96, 112, 144)}
+SIZES = {"small": (40, 48, 60), "standard": (96, 112, 144)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
