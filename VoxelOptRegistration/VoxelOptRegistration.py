@@ -167,7 +167,8 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._job = None
         self.updateButtons()
         if job.error is None:
-            self.statusLabel.text = _("Done: {name}").format(name=job.result.outputTransformNode.GetName())
+            done = _("Done: {name}").format(name=job.result.outputTransformNode.GetName())
+            self.statusLabel.text = "\n".join([done, *job.result.report["warnings"]])
             self._showResult(job.result)
             return
         self.statusLabel.text = str(job.error)

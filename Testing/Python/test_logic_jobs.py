@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -84,6 +85,12 @@ def check_known(result: RegistrationResult) -> None:
     points = np.random.default_rng(0).uniform(-8, 8, (30, 3))
     found = map_points(from_world(result.outputTransformNode), points * FLIP) * FLIP
     np.testing.assert_allclose(found, known_mapping(points), atol=0.05)
+
+
+def test_everything_but_the_two_volumes_is_given_by_keyword() -> None:
+    parameters = list(inspect.signature(RegistrationLogic.registerVolumes).parameters.values())
+    assert [parameter.name for parameter in parameters[:3]] == ["self", "fixedVolumeNode", "movingVolumeNode"]
+    assert {parameter.kind for parameter in parameters[3:]} == {inspect.Parameter.KEYWORD_ONLY}
 
 
 def test_a_run_with_everything(start: Start) -> None:

@@ -89,6 +89,7 @@ def test_a_run_from_the_panel_and_another_into_the_same_nodes(panel: Panel) -> N
     assert panel.widget.applyButton.text == "Cancel" and panel.widget.progressBar.visible
     panel.run("Done: MR to CT: displacement")
     assert panel.widget.applyButton.text == "Apply" and not panel.widget.progressBar.visible
+    assert "The answer was known beforehand." in panel.widget.statusLabel.text
     assert panel.widget.progressBar.value >= 25
     before = node_counts()
     panel.widget.statusLabel.text = ""

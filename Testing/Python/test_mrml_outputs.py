@@ -210,6 +210,26 @@ def test_an_empty_node_from_a_selector_is_filled_and_keeps_its_name() -> None:
     assert node.GetDisplayNode().GetColorNode().GetAttribute("VoxelOptRegistration.ColorTable") == "jacobian"
 
 
+def test_outputs_join_the_study_of_the_fixed_volume() -> None:
+    scene = new_scene()
+    fixed, moving = pair()
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    study = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "study")
+    hierarchy.CreateItem(study, fixed.node)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def add_item(caller: object, event: object, node: slicer.vtkMRMLNode) -> None:
+        """What the application's subject hierarchy does for every new volume and transform."""
+        if node.IsA("vtkMRMLTransformableNode"):
+            hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+
+    tag = scene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, add_item)
+    nodes, _ = write(fixed, moving)
+    scene.RemoveObserver(tag)
+    for node in nodes.given().values():
+        assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == study
+
+
 def test_a_result_that_cannot_be_written_leaves_everything_as_it_was() -> None:
     scene = new_scene()
     fixed, moving = pair()
