@@ -169,6 +169,23 @@ def test_the_warped_volume_is_what_the_transform_does_to_moving(start: Start) ->
     assert checked > 60
 
 
+def test_a_fixed_volume_and_an_initial_transform_that_are_not_linear(start: Start) -> None:
+    new_scene()
+    fixed, moving = volumes()
+    fixed.SetAndObserveTransformNodeID(add_warp_transform("breathing").GetID())
+    initial = add_warp_transform("initial", amplitude=3.0)
+    before = slicer.util.arrayFromVolume(fixed).copy()
+    with start() as logic:
+        result = logic.registerVolumes(fixed, moving, initialTransformNode=initial)
+    check_known(result)
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(fixed), before)
+    assert result.outputVolumeNode.GetParentTransformNode() is None
+    found = np.array(result.report["initial"]) * FLIP
+    expected = map_points(from_world(initial), [np.array([1.0, 2.0, 3.0]) * FLIP])[0]
+    np.testing.assert_allclose(found, expected, atol=0.05)
+    assert set(result.report["given"]) == {"fixed", "moving", "fixed_mask"}
+
+
 def test_nodes_are_created_only_when_the_run_succeeds(start: Start) -> None:
     new_scene()
     fixed, moving = volumes()

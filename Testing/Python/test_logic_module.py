@@ -17,6 +17,8 @@ from conftest import MODULE
 from logic_stand_in import LOGIC_STAND_IN
 from slicer_application import EventLoop, ModulePanel, load_module
 from slicer_scene import add_volume, affine, new_scene, node_counts
+from VoxelOptRegistrationLib.errors import ComputationError
+from VoxelOptRegistrationLib.mrml.environment import python_executable
 from VoxelOptRegistrationLib.mrml.sample import add_sample_pair
 from VoxelOptRegistrationLib.worker.client import WorkerClient
 
@@ -159,6 +161,25 @@ def test_the_sample_pair_shows_the_same_anatomy_at_its_points() -> None:
         assert (points > bounds[::2]).all() and (points < bounds[1::2]).all()
         assert slicer.util.arrayFromVolume(node).dtype == np.int16
     assert node_counts()["vtkMRMLScalarVolumeNode"] == 2
+
+
+def test_a_sample_that_cannot_be_made_says_why_and_leaves_nothing() -> None:
+    new_scene()
+    before = node_counts()
+    with pytest.raises(ComputationError, match=r"could not be generated: .*\(4, 4, 4\)"):
+        add_sample_pair((4, 4, 4))
+    assert node_counts() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes an executable file as POSIX does")
+def test_only_inside_the_application_slicers_python_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "PythonSlicer"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert python_executable() == sys.executable
+    load_module(monkeypatch)
+    assert python_executable() == str(program)
 
 
 def test_slicer_never_imports_torch_or_simpleitk() -> None:

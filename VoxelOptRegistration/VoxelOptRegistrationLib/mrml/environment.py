@@ -12,8 +12,9 @@ from ..errors import ComputationError
 
 
 def python_executable() -> str:
-    """Slicer's Python where this runs in Slicer, else the Python that runs this."""
-    return shutil.which("PythonSlicer") or sys.executable
+    """Slicer's Python where this runs in the application, else the Python that runs this."""
+    inside = getattr(slicer, "app", None) is not None
+    return (shutil.which("PythonSlicer") if inside else None) or sys.executable
 
 
 def temporary_folder() -> str | None:
