@@ -45,12 +45,14 @@ def main(arguments: "list[str]") -> int:
     testing = arguments[0] == "test"
     try:
         set_up(testing)
+        return run_checks(arguments[1:]) if testing else run_command(arguments)
     except subprocess.CalledProcessError as error:
-        print(f"The set-up failed: {' '.join(map(str, error.cmd))}\nRead the lines above, then run it again.")
+        print(f"The set-up failed: {' '.join(map(str, error.cmd))}", file=sys.stderr)
+        print("Read the lines above, then run the same command again.", file=sys.stderr)
         return 3
-    if testing:
-        return run_checks(arguments[1:])
-    return subprocess.run([python(), "-m", "VoxelOptRegistrationLib", *arguments]).returncode
+    except KeyboardInterrupt:
+        print("Cancelled. Run the same command again to go on.", file=sys.stderr)
+        return 130
 
 
 def python() -> str:
@@ -121,6 +123,15 @@ def has_nvidia_gpu() -> bool:
     """Whether the NVIDIA driver answers."""
     program = shutil.which("nvidia-smi")
     return program is not None and subprocess.run([program, "-L"], capture_output=True).returncode == 0
+
+
+def run_command(arguments: "list[str]") -> int:
+    """Run voxelopt, in place of this process where the system can, so that signals reach it."""
+    command = [python(), "-m", "VoxelOptRegistrationLib", *arguments]
+    if os.name == "posix":
+        sys.stdout.flush()
+        os.execv(command[0], command)
+    return subprocess.run(command).returncode
 
 
 def run_checks(pytest_arguments: "list[str]") -> int:

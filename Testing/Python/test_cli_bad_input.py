@@ -191,6 +191,17 @@ def test_torch_missing_or_broken(
     assert said in line and "install" in line
 
 
+@pytest.mark.parametrize("kib", [300, 1200])
+def test_too_little_memory(voxelopt: Command, phantom_files: dict[str, Path], tmp_path: Path, kib: int) -> None:
+    """A computer that says it has next to no memory left: the message names what fits."""
+    (tmp_path / "sitecustomize.py").write_text(
+        f"from VoxelOptRegistrationLib import system_memory\nsystem_memory.free_memory = lambda: {kib * 1024}\n"
+    )
+    arguments = (phantom_files["fixed"], phantom_files["moving"], "--align", "none")
+    line = check(voxelopt, tmp_path, *arguments, code=3, python_path=tmp_path)
+    assert ("largest grid that fits" if kib == 1200 else "smallest grid") in line and "voxels" in line
+
+
 def test_output_folder_is_a_file(voxelopt: Command, good: Path, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     for target in (tmp_path / "out", tmp_path / "out" / "below"):

@@ -157,3 +157,36 @@ def test_setup_takes_the_newest_cpu_build_without_a_gpu(
     monkeypatch.setattr(start, "has_nvidia_gpu", lambda: gpu)
     monkeypatch.setattr(start, "pip", lambda *_: [sys.executable, "-c", f"print('Available versions: {on_offer}')"])
     assert start.choose_torch() == chosen
+
+
+def test_setup_runs_once_and_again_when_the_recipe_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(REPOSITORY)
+    import start
+
+    for name in ("pyproject.toml", "start.py"):
+        (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
+    monkeypatch.setattr(start, "ROOT", tmp_path)
+    monkeypatch.setattr(start, "VENV", tmp_path / "venv")
+    monkeypatch.setattr(start, "STAMP", tmp_path / "venv" / "installed.txt")
+    monkeypatch.setattr(start, "choose_torch", lambda: "torch")
+    done: list[str] = []
+
+    def environment() -> None:
+        done.append("environment")
+        Path(start.python()).parent.mkdir(parents=True, exist_ok=True)
+        Path(start.python()).touch()
+
+    monkeypatch.setattr(start, "create_environment", environment)
+    monkeypatch.setattr(start, "install", lambda *what: done.append(what[-1].replace(str(tmp_path), ".")))
+
+    def steps(testing: bool) -> list[str]:
+        done.clear()
+        start.set_up(testing)
+        return list(done)
+
+    assert steps(False) == ["environment", "torch", "."]
+    assert steps(False) == []
+    assert steps(True) == [".[test]"]
+    assert steps(True) == steps(False) == []
+    (tmp_path / "pyproject.toml").write_text("changed")
+    assert steps(True) == ["environment", "torch", ".[test]"]
