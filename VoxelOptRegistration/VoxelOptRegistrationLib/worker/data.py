@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InputError
 from ..progress import Progress
+
+if TYPE_CHECKING:
+    from .job import Job
 
 
 def _matrix(value: np.ndarray, name: str) -> np.ndarray:
@@ -119,4 +122,4 @@ class Callbacks:
     progress: Callable[[Progress], None] = _ignore
     preview: Callable[[ImageData], None] | None = None
     log: Callable[[str], None] = _ignore
-    finished: Callable[[Any], None] = _ignore
+    finished: Callable[[Job], None] = _ignore
