@@ -80,7 +80,7 @@ class _Search:
         self.try_one(mode, "", matrix)
 
     def optimise_rigid(self) -> None:
-        """From the three most promising of the positions tried so far and of these turned about the axes."""
+        """From the two most promising of the positions tried so far and of these turned about the axes."""
         starts: list[tuple[float, int, np.ndarray]] = []
         for _, matrix in self.best.values():
             for turn in _turns(self.fixed.centre):
@@ -89,16 +89,20 @@ class _Search:
                 agreement = compare(self.fixed, self.moving, _chain(self.initial, start))
                 if agreement.overlap >= _SMALLEST_OVERLAP:
                     starts.append((agreement.difference, len(starts), start))
-        for rank, (_, _, start) in enumerate(sorted(starts)[:3]):
+        for rank, (_, _, start) in enumerate(sorted(starts)[:2]):
             for metric, matrix in rigid_from(self.fixed, self.moving, self.initial, start):
                 self.try_one(Alignment.RIGID, f"{metric}, start {rank + 1}", matrix)
 
     def optimise_affine(self) -> None:
-        start = self.best[min(self.best, key=lambda mode: self.best[mode][0].difference)][1]
-        for metric, matrix in affine_from(self.fixed, self.moving, self.initial, start):
-            stretch = np.linalg.svd(matrix[:3, :3], compute_uv=False)
-            if stretch.max() < _STRETCH and stretch.min() > 1 / _STRETCH:
-                self.try_one(Alignment.AFFINE, metric, matrix)
+        """From the best so far, and once more from the affine alignment found if that is now the best."""
+        for round_number in (1, 2):
+            best = min(self.best, key=lambda mode: self.best[mode][0].difference)
+            if round_number == 2 and best is not Alignment.AFFINE:
+                return
+            for metric, matrix in affine_from(self.fixed, self.moving, self.initial, self.best[best][1]):
+                stretch = np.linalg.svd(matrix[:3, :3], compute_uv=False)
+                if stretch.max() < _STRETCH and stretch.min() > 1 / _STRETCH:
+                    self.try_one(Alignment.AFFINE, f"{metric}, round {round_number}", matrix)
 
 
 def prealign(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import SimpleITK as sitk
@@ -28,6 +29,11 @@ class CoarseVolume:
     image: sitk.Image
     region: sitk.Image
     grid: Grid
+
+    @cached_property
+    def descriptors(self) -> torch.Tensor:
+        """MIND-SSC of the image, (12, Z, Y, X)."""
+        return _descriptors(self.image)
 
     @property
     def region_volume(self) -> float:
@@ -107,10 +113,9 @@ def compare(fixed: CoarseVolume, moving: CoarseVolume, transform: sitk.Transform
         return Agreement(float("inf"), min(share, 1.0))
     resampler.SetInterpolator(sitk.sitkLinear)
     resampler.UseNearestNeighborExtrapolatorOn()
-    warped = resampler.Execute(moving.image)
-    descriptors = (
-        mind_ssc(torch.from_numpy(sitk.GetArrayFromImage(image)), radius=_RADIUS, dilation=_DILATION)
-        for image in (fixed.image, warped)
-    )
-    difference = (next(descriptors) - next(descriptors)).abs().mean(dim=0).numpy()
+    difference = (_descriptors(resampler.Execute(moving.image)) - fixed.descriptors).abs().mean(dim=0).numpy()
     return Agreement(float(difference[inner].mean(dtype=np.float64)), min(share, 1.0))
+
+
+def _descriptors(image: sitk.Image) -> torch.Tensor:
+    return mind_ssc(torch.from_numpy(sitk.GetArrayFromImage(image)), radius=_RADIUS, dilation=_DILATION)

@@ -75,7 +75,7 @@ def _layout(header: bytes) -> _Layout | None:
 
 
 def _long_enough(path: Path, layout: _Layout, packed: bool) -> bool:
-    """Whether the size of the file, or the length at the end of a gzip file (RFC 1952), tells that all voxels are there."""
+    """Whether the file size, or the length at the end of a gzip file (RFC 1952), says that they are all there."""
     if not packed:
         return path.stat().st_size >= layout.offset + layout.length
     with path.open("rb") as file:

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from .coarse import CoarseVolume
 
-_ITERATIONS = 60
+_ITERATIONS = 150
 _BINS = 32
 
 
@@ -67,7 +67,7 @@ def _optimise(
     method.SetMetricSamplingStrategy(method.NONE)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=step, minStep=step / 50, numberOfIterations=_ITERATIONS, relaxationFactor=0.6
+        learningRate=step, minStep=step / 100, numberOfIterations=_ITERATIONS, relaxationFactor=0.8
     )
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetShrinkFactorsPerLevel(list(shrink))
