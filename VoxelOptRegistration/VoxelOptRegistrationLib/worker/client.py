@@ -203,6 +203,8 @@ class WorkerClient:
             event = read_preview(message, folder) if isinstance(message, Preview) else read_result(message, folder)
         if isinstance(message, (Result, Failure)):
             self._answered = message.job
+        if isinstance(event, Failure) and event.detail:
+            self._events.put((child, Log(event.detail)))
         self._events.put((child, event))
 
     def _hear(self, child: ChildProcess, line: str) -> None:
@@ -233,8 +235,6 @@ class WorkerClient:
                 return
             if event.kind not in HEALTHY_KINDS:
                 self._retire(child)
-            if job is not None and event.detail:
-                job.callbacks.log(event.detail)
             self._finish(from_message(event))
         elif job is None:
             return
