@@ -231,6 +231,13 @@ def test_disk_full(voxelopt: Command, good: Path, tmp_path: Path) -> None:
     assert "written" in check(voxelopt, tmp_path, good, moving, code=3, preexec_fn=limit)
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems refuse such file names")
+def test_a_name_that_the_terminal_cannot_show_is_still_one_line(voxelopt: Command, good: Path, tmp_path: Path) -> None:
+    name = os.fsdecode(b"scan-\xff-\xc3\xa4.nii.gz")
+    line = check(voxelopt, tmp_path, good, tmp_path / name, environment={"PYTHONIOENCODING": "ascii"})
+    assert "scan-" in line and "does not exist" in line
+
+
 def test_json_tells_of_the_error_too(voxelopt: Command, good: Path, tmp_path: Path) -> None:
     done = voxelopt("register", good, tmp_path / "missing.nii", "-o", tmp_path / "out", "--json")
     assert done.returncode == 2

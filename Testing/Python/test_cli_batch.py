@@ -93,20 +93,22 @@ def test_rows_run_fail_and_resume(voxelopt: Command, phantom_files: dict[str, Pa
         "name,fixed,moving,fixed_landmarks,moving_landmarks\n"
         f"one,{fixed},{moving},{truth}\n"
         f"lost,{fixed},later.nii.gz,,\n"
-        f"three,{fixed},{moving},,\n",
+        f"three,{fixed},{moving},,\n"
+        f"untrue,{fixed},{moving},no.csv,no.csv\n",
     )
     out = tmp_path / "out"
     done = voxelopt("batch", rows, "-o", out, *FAST)
     assert (done.returncode, done.stderr.count("\n")) == (3, 1), done.stderr
-    assert "1 of 3 rows failed" in done.stderr
+    assert "2 of 4 rows failed" in done.stderr
     first = results(out)
-    assert [row["status"] for row in first.values()] == ["done", "failed", "done"]
-    assert "later.nii.gz" in first["lost"]["error"]
+    assert [row["status"] for row in first.values()] == ["done", "failed", "done", "failed"]
+    assert "later.nii.gz" in first["lost"]["error"] and "no.csv" in first["untrue"]["error"]
     assert float(first["one"]["tre_mm"]) > 0 and float(first["one"]["seconds"]) > 0
     assert first["three"]["tre_mm"] == "" and float(first["three"]["folds_percent"]) == 0
     assert sorted(path.name for path in out.iterdir()) == ["one", "results.csv", "three"]
 
     shutil.copy(moving, tmp_path / "later.nii.gz")
+    rows.write_text(rows.read_text().partition("untrue")[0])
     written = (out / "one" / "transform.h5").stat().st_mtime_ns
     done = voxelopt("batch", rows, "-o", out, *FAST, "--json")
     assert (done.returncode, done.stderr) == (0, "")

@@ -15,9 +15,9 @@ from typing import Any
 
 from . import __version__
 from .console import Console, one_line
-from .errors import InputError
+from .errors import Cancelled, InputError
 from .failures import as_registration_error
-from .file_jobs import RegistrationFiles, TruthFiles, evaluate_files, register_files
+from .file_jobs import RegistrationFiles, TruthFiles, evaluate_files, read_truth, register_files
 from .interruption import Interruption
 from .options import Settings
 from .presets import settings_to_dict, suggestion
@@ -80,8 +80,8 @@ def run_rows(
     """Register every row, each with its own settings, into `folder`/name; returns the records of `folder`/results.csv.
 
     Rows that an earlier run finished with the same files and settings are skipped. A row that fails is recorded, and
-    the next one goes on. Raises `KeyboardInterrupt` when stopped; what is finished stays. Raises `InputError` if
-    `folder` cannot be written or holds another program's results.csv.
+    the next one goes on. Raises `KeyboardInterrupt` or `Cancelled` when stopped; what is finished stays. Raises
+    `InputError` if `folder` cannot be written or holds another program's results.csv.
     """
     table = folder / "results.csv"
     earlier = _read_results(table)
@@ -155,9 +155,12 @@ def _run_row(
     start = time.monotonic()
     try:
         target = folder / row.name
+        read_truth(row.truth)  # so that a wrong file is told before the computation, not after it
         register_files(row.files, settings, target, console, interruption)
         record["seconds"] = round(time.monotonic() - start, 2)
         evaluation = evaluate_files(row.files.fixed, target / "transform.h5", row.truth)
+    except Cancelled:
+        raise
     except Exception as error:
         failure = as_registration_error(error)
         console.say(f"       Failed: {failure}")
@@ -167,7 +170,9 @@ def _run_row(
 
 def _key(row: Row, settings: Settings) -> str:
     """Changes when the row's files, its settings or this software change."""
-    content = [__version__, settings_to_dict(settings), asdict(row.files), asdict(row.truth)]
+    paths = [*asdict(row.files).values(), *(row.truth.landmarks or ()), *(row.truth.labels or ())]
+    states = [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths if path and path.exists()]
+    content = [__version__, settings_to_dict(settings), paths, states]
     return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:16]
 
 

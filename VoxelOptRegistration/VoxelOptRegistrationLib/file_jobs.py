@@ -14,6 +14,8 @@ from .options import Settings
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
+    from .inspection.landmarks import Landmarks
+
 
 @dataclass(frozen=True)
 class RegistrationFiles:
@@ -85,15 +87,25 @@ def evaluate_files(fixed: Path, transform: Path | None, truth: TruthFiles) -> di
 
     from .images.reading import read_transform, read_volume
     from .inspection.evaluate import evaluate
-    from .inspection.landmarks import read_landmarks
 
     mapping = read_transform(transform) if transform else sitk.Transform(3, sitk.sitkIdentity)
+    landmarks, labels = read_truth(truth)
+    return evaluate(read_volume(fixed), mapping, landmarks=landmarks, labels=labels, scored=truth.scored)
+
+
+def read_truth(
+    truth: TruthFiles,
+) -> tuple[tuple[Landmarks, Landmarks] | None, tuple[sitk.Image, sitk.Image] | None]:
+    """The (fixed, moving) pairs of landmarks and of label maps; raises `InputError` naming the file at fault."""
+    from .inspection.landmarks import check_pairs, read_landmarks
+
     landmarks = labels = None
     if truth.landmarks:
         landmarks = read_landmarks(truth.landmarks[0]), read_landmarks(truth.landmarks[1])
+        check_pairs(*landmarks)
     if truth.labels:
         labels = _label_map(truth.labels[0], "fixed"), _label_map(truth.labels[1], "moving")
-    return evaluate(read_volume(fixed), mapping, landmarks=landmarks, labels=labels, scored=truth.scored)
+    return landmarks, labels
 
 
 def _label_map(path: Path, role: str) -> sitk.Image:
