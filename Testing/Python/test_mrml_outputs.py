@@ -250,6 +250,15 @@ def test_a_result_that_cannot_be_written_leaves_everything_as_it_was() -> None:
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(mine), np.ones((3, 3, 3)))
 
 
+def test_new_nodes_go_again_when_something_fails_half_way() -> None:
+    new_scene()
+    fixed, moving = pair()
+    before = node_counts()
+    with pytest.raises(TypeError):
+        write_outputs(outcome(fixed, moving), OutputNodes(), fixed, moving, {"Date": 20260102})
+    assert node_counts() == before
+
+
 def test_nodes_that_cannot_take_the_result_are_refused() -> None:
     scene = new_scene()
     fixed, moving = pair()
