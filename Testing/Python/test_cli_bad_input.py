@@ -212,6 +212,15 @@ def test_output_folder_is_a_file(voxelopt: Command, good: Path, tmp_path: Path) 
     assert (tmp_path / "out").read_text() == "mine"
 
 
+def test_results_never_replace_an_input(voxelopt: Command, good: Path, tmp_path: Path) -> None:
+    """An earlier result taken as the input of a run into the same folder."""
+    earlier = write(NOISE, tmp_path / "warped.nii.gz")
+    before = earlier.read_bytes()
+    done = voxelopt("register", good, earlier, "-o", tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert str(earlier) in done.stderr and earlier.read_bytes() == before
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc, where nobody may write, is Linux's")
 def test_output_folder_is_not_writable(voxelopt: Command, good: Path) -> None:
     done = voxelopt("register", good, good, "-o", "/proc/voxelopt")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .console import Console
 from .devices import load_torch
+from .errors import InputError
 from .interruption import Interruption
 from .options import Settings
 
@@ -15,6 +16,17 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
 
     from .inspection.landmarks import Landmarks
+
+
+OUTPUTS = (
+    "transform.h5",
+    "inverse_transform.h5",
+    "warped.nii.gz",
+    "entropy.nii.gz",
+    "jacobian.nii.gz",
+    "report.json",
+    "report.html",
+)
 
 
 @dataclass(frozen=True)
@@ -42,12 +54,15 @@ class TruthFiles:
 def register_files(
     files: RegistrationFiles, settings: Settings, folder: Path, console: Console, interruption: Interruption
 ) -> dict[str, Any]:
-    """Register and write everything to `folder`, or nothing at all; returns the report.
+    """Register and write everything (`OUTPUTS`) to `folder`, or nothing at all; returns the report.
 
     Raises `InputError`, `ComputationError` or `KeyboardInterrupt`; an earlier `folder` then stays as it was.
     """
     from .images.writing import OutputFolder
 
+    for path in filter(None, asdict(files).values()):
+        if path.name in OUTPUTS and path.resolve().parent == folder.resolve():
+            raise InputError(f"The results would replace the input {path}.", "Choose another output folder.")
     with interruption.closing(OutputFolder(folder)) as staging:
         images = read_images(files)
         load_torch()
