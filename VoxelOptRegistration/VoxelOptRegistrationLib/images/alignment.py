@@ -18,7 +18,7 @@ from .transforms import affine_matrix, affine_transform
 
 MARGIN = 0.05
 """A more complex alignment must lower the difference of structures by this share to be kept."""
-_OVERLAP_KEPT = 0.75
+_OVERLAP_KEPT = 0.5
 """... and keep this share of the overlap."""
 _SMALLEST_OVERLAP = 0.05
 """Share of the smaller volume that both must cover; less counts as no overlap."""
