@@ -32,7 +32,7 @@ from VoxelOptRegistrationLib.worker.client import WorkerClient
 
 @pytest.fixture(scope="module")
 def logic() -> Iterator[RegistrationLogic]:
-    """One background process for all tests, as in a session of Slicer."""
+    """One background process for all tests, as while Slicer is open."""
     logic = RegistrationLogic(client=WorkerClient(environment={**os.environ, "OMP_NUM_THREADS": "1"}))
     yield logic
     logic.close()
