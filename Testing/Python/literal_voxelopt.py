@@ -1,7 +1,8 @@
 """VoxelOpt as its formulas read: the slow twin that the fast solver is compared with, option by option.
 
-Written from the mathematics (arXiv 2506.19975 and the release's observable behaviour) with no regard to speed: neighbours are
-unfolded, the coupling is a broadcast over candidates and components, every candidate's energy is held at once.
+Written from the mathematics (arXiv 2506.19975 and the release's observable behaviour) with no regard to speed:
+neighbours are unfolded, the coupling is a broadcast over candidates and components, every candidate's energy is held
+at once.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ TEMPERATURE = 5e-5
 
 
 def solve_one_way(fixed: Tensor, moving: Tensor, options: VoxelOptOptions, halvings: list[tuple[bool, ...]]) -> Tensor:
-    """Displacement (3, Z, Y, X) in voxels; features (C, Z, Y, X); `halvings` says which axes are halved, finest first."""
+    """Displacement (3, Z, Y, X), voxels; features (C, Z, Y, X); `halvings` says which axes are halved, finest first."""
     fixed_levels, moving_levels = [fixed], [moving]
     for axes in halvings:
         fixed_levels.append(halve(fixed_levels[-1], axes, options))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from dataclasses import dataclass
 from types import ModuleType
@@ -24,7 +25,12 @@ class Device:
 
 
 def load_torch() -> Any:
-    """The torch module; raises `ComputationError` with a remedy where it is missing or broken."""
+    """The torch module; raises `ComputationError` with a remedy where it is missing or broken.
+
+    Threads that wait give their core away: on a computer that is busy with anything else, spinning ones cost several
+    times the work itself. Read by torch's thread library once, when it loads.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         torch: ModuleType = importlib.import_module("torch")
     except ModuleNotFoundError as error:

@@ -183,7 +183,7 @@ def _solved(
             watcher.preview(displacement_image(so_far, fixed_grid))
 
     with clock.stage("solve"), memory_errors(device, f"the working grid of {_grid_text(work)}"):
-        solution = solve(features[0], features[1], settings.solver, fixed[1], moving[1], report)
+        solution = solve(features[0], features[1], settings.solver, fixed[1], moving[1], report, watcher.check)
         return Solution(solution.displacement.cpu(), None, solution.entropy.cpu())
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING
 
 from .errors import Cancelled
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """One step forward: `stage` is a short key, `fraction` of the whole job in [0, 1], `text` a sentence for a person."""
+    """One step forward: `stage` is a short key, `fraction` of the job in [0, 1], `text` a sentence for a person."""
 
     stage: str
     fraction: float

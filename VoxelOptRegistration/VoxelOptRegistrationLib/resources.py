@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -51,9 +52,13 @@ def peak_memory_mib(device: Device) -> float | None:
     """
     if device.name.startswith("cuda"):
         return float(torch.cuda.max_memory_allocated(device.name) / 2**20)
-    if sys.platform == "win32":
-        return None
-    import resource
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Not getrusage: on Linux a process starts with the peak of the one that started it.
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 2**10
+    if sys.platform == "darwin":
+        import resource
 
-    peak = float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return None

@@ -52,7 +52,7 @@ def similarity_scores(
     return scores
 
 
-def slabs(depth: int, plane: int, device: torch.device, voxels: int = 1 << 16) -> list[tuple[int, int]]:
+def slabs(depth: int, plane: int, device: torch.device, voxels: int = 1 << 17) -> list[tuple[int, int]]:
     """Slabs of the first axis that keep a pass inside a CPU's cache; one slab elsewhere."""
     step = max(1, voxels // plane) if device.type == "cpu" else depth
     return [(start, min(start + step, depth)) for start in range(0, depth, step)]

@@ -45,12 +45,14 @@ def solve(
     fixed_trust: Tensor | None = None,
     moving_trust: Tensor | None = None,
     report: Report = lambda fraction, text, field: None,
+    checkpoint: Callable[[], None] = lambda: None,
 ) -> Solution:
     """Register features: fixed(x) = moving(x + u(x)).
 
     fixed, moving: (C, Z, Y, X) float32 on one grid, sides from 8. The trusts (Z, Y, X), bool, say where an image can
-    be compared. `report` is called after every level; the field so far is None while the way back is solved. Raises
-    `InputError` for grids that the options cannot take.
+    be compared. `report` is called after every level; the field so far is None while the way back is solved.
+    `checkpoint` is called every few filter passes; what it raises ends the solving. Raises `InputError` for grids
+    that the options cannot take.
     """
     shape = (fixed.shape[1], fixed.shape[2], fixed.shape[3])
     plan = plan_levels(shape, options)
@@ -60,7 +62,7 @@ def solve(
     done = 0
 
     def step(target: Level, source: Level) -> Tensor:
-        return level_step(target, source, options)
+        return level_step(target, source, options, checkpoint)
 
     def tell(level: int, field: Tensor, way: str) -> None:
         nonlocal done
@@ -84,15 +86,19 @@ def solve(
     return Solution(displacement, backward, _final_entropy(fixed_levels[0], moving_levels[0], displacement, options))
 
 
-def level_step(fixed: Level, moving: Level, options: VoxelOptOptions) -> Tensor:
+def level_step(
+    fixed: Level, moving: Level, options: VoxelOptOptions, checkpoint: Callable[[], None] = lambda: None
+) -> Tensor:
     """Residual displacement (3, Z, Y, X) of one level, voxels of that level (VoxelOpt, section 3)."""
     candidates = candidate_displacements(options.search_radius, fixed.features.device)
     scores = similarity_scores(fixed.features, moving.features, candidates, options.border, fixed.trust, moving.trust)
+    checkpoint()
     entropy = displacement_entropy(scores, options.sharpness, options.entropy_scale)
     messages = entropy_filter(entropy, options.sigma_low, options.sigma_high, options.border, options.smoothing)
     messages.smooth_(scores, options.prefilter_passes)
     smooth = messages.smooth_(best_displacement(scores, candidates, options.ties), options.passes)
     for coupling in options.couplings:
+        checkpoint()
         best = best_displacement(scores, candidates, options.ties, smooth, coupling)
         smooth = messages.smooth_(best, options.passes)
     return exponential(smooth, options.squarings, options.border)
