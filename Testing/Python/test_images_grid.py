@@ -13,6 +13,7 @@ from VoxelOptRegistrationLib.images.grid import Grid, plan_working_grid
 from VoxelOptRegistrationLib.options import GridOptions
 
 PLENTY = 2**40
+many = settings(deadline=None, max_examples=60)
 
 
 def corners(image: sitk.Image) -> np.ndarray:
@@ -23,6 +24,7 @@ def corners(image: sitk.Image) -> np.ndarray:
     )
 
 
+@many
 @given(geometries(smallest=1, shear=True))
 def test_grid_agrees_with_simpleitk(image: sitk.Image) -> None:
     grid = Grid.of(image)
@@ -35,6 +37,7 @@ def test_grid_agrees_with_simpleitk(image: sitk.Image) -> None:
     np.testing.assert_allclose(corners(reference), corners(image), atol=1e-9)
 
 
+@many
 @given(geometries(), st.tuples(*[st.integers(1, 30)] * 3))
 def test_resized_keeps_the_field_of_view(image: sitk.Image, size: tuple[int, int, int]) -> None:
     resized = Grid.of(image).resized(size)
@@ -53,6 +56,7 @@ def test_same_as_sees_a_shift_and_ignores_rounding() -> None:
     assert not grid.same_as(grid.resized((40, 30, 21)))
 
 
+@many
 @given(
     geometries(smallest=2, largest=200),
     st.integers(512, 2_000_000),
@@ -110,7 +114,3 @@ def test_no_memory_at_all_is_one_clear_line() -> None:
     with pytest.raises(ComputationError, match="too little") as caught:
         plan_working_grid(image, GridOptions(), 1000, 500)
     assert "\n" not in str(caught.value)
-
-
-settings.register_profile("images", deadline=None, max_examples=60)
-settings.load_profile("images")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import textwrap
@@ -15,6 +14,7 @@ import SimpleITK as sitk
 from VoxelOptRegistrationLib.errors import ComputationError, InputError
 from VoxelOptRegistrationLib.images.writing import OutputFolder, write_image, write_transform
 
+resource = pytest.importorskip("resource", reason="file size limits, which stand for a full disk, are POSIX")
 IMAGE = sitk.GetImageFromArray(np.random.default_rng(0).random((20, 20, 20)).astype(np.float32))
 
 

@@ -137,12 +137,11 @@ def prealign(
         )
     search = _Search(*pairs[0], pairs[1], initial, watcher)
     search.try_one(Alignment.NONE, "", np.eye(4))
+    optimised = mode in (Alignment.RIGID, Alignment.AFFINE, Alignment.AUTO)
     for translation in (Alignment.CENTRE, Alignment.MOMENTS):
-        if mode not in (Alignment.NONE, translation) and mode in (Alignment.CENTRE, Alignment.MOMENTS):
-            continue
-        if mode is not Alignment.NONE:
+        if optimised or mode is translation:
             search.translate(translation)
-    if mode in (Alignment.RIGID, Alignment.AFFINE, Alignment.AUTO):
+    if optimised:
         search.optimise_rigid()
     if mode in (Alignment.AFFINE, Alignment.AUTO):
         search.optimise_affine()
