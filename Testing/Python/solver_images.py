@@ -19,7 +19,9 @@ def textured(channels: int, shape: tuple[int, int, int], seed: int) -> Tensor:
 
 
 def smooth_field(shape: tuple[int, int, int], amplitude: float, seed: int) -> Tensor:
-    """A smooth random displacement (3, Z, Y, X), voxels, at most `amplitude` per component, fading to zero at the border."""
+    """A smooth random displacement (3, Z, Y, X), voxels, at most `amplitude` per component, fading to zero at the
+    border.
+    """
     generator = torch.Generator().manual_seed(seed)
     axes = [(torch.arange(n, dtype=torch.float32) + 0.5) / n for n in shape]
     positions = torch.meshgrid(*axes, indexing="ij")
