@@ -37,9 +37,9 @@ def cmake_list(name: str) -> list[str]:
 
 def module_files() -> set[str]:
     """Every file that Slicer has to package."""
-    files = (file.relative_to(MODULE) for file in MODULE.rglob("*") if file.is_file())
-    hidden = ("__pycache__", ".egg-info")
-    return {f.as_posix() for f in files if f.name != "CMakeLists.txt" and not any(h in f.as_posix() for h in hidden)}
+    files = (file.relative_to(MODULE) for file in MODULE.rglob("*") if file.is_file() and file.name != "CMakeLists.txt")
+    made = ("__pycache__", ".")  # caches of Python and of tools
+    return {f.as_posix() for f in files if not any(p.startswith(made) or p.endswith(".egg-info") for p in f.parts)}
 
 
 def imported(file: Path, *, file_scope_only: bool = False) -> set[str]:
