@@ -30,11 +30,10 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(NOISE, tmp_path_factory.mktemp("good") / "good.nii.gz")
 
 
-def with_values(folder: Path, value: float) -> Path:
-    """MetaImage, because ITK reads NaN from NIfTI files as 0."""
+def with_values(folder: Path, value: float, name: str = "bad.mha") -> Path:
     array = NOISE.copy()
     array[3, 4, 5] = value
-    return write(array, folder / "bad.mha")
+    return write(array, folder / name)
 
 
 def text_file(folder: Path) -> Path:
@@ -78,6 +77,7 @@ BAD_VOLUMES: dict[str, Callable[[Path], Path]] = {
     "2-D": lambda folder: write(NOISE[0], folder / "bad.nii.gz"),
     "4-D": lambda folder: write(np.stack([NOISE, NOISE]), folder / "bad.nii.gz"),
     "vector": lambda folder: write(np.stack([NOISE] * 3, axis=-1), folder / "bad.nii.gz", vector=True),
+    "NaN in NIfTI, which ITK reads as 0": lambda folder: with_values(folder, np.nan, "bad.nii.gz"),
     "NaN": lambda folder: with_values(folder, np.nan),
     "infinite": lambda folder: with_values(folder, np.inf),
     "constant": lambda folder: write(np.full((16, 16, 16), 7, np.int16), folder / "bad.nii.gz"),
