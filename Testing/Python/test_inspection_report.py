@@ -9,8 +9,9 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from VoxelOptRegistrationLib.images.displacement import displacement_transform, invert_displacement
+from VoxelOptRegistrationLib.images.displacement import displacement_transform
 from VoxelOptRegistrationLib.images.grid import Grid
+from VoxelOptRegistrationLib.images.inversion import invert_displacement
 from VoxelOptRegistrationLib.inspection.charts import histogram_svg
 from VoxelOptRegistrationLib.inspection.evaluate import evaluate, transform_jacobian
 from VoxelOptRegistrationLib.inspection.findings import find_warnings

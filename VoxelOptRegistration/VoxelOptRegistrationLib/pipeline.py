@@ -20,8 +20,9 @@ from .features.extractors import Extractor, make_extractor
 from .fields.folds import make_invertible
 from .fields.jacobian import jacobian_determinant
 from .images.alignment import AlignmentResult, prealign
-from .images.displacement import displacement_image, invert_displacement, total_displacement, voxel_displacement
+from .images.displacement import displacement_image, total_displacement, voxel_displacement
 from .images.grid import Grid, plan_working_grid
+from .images.inversion import approximate_inverse, invert_displacement
 from .images.resampling import sample_mask, sample_volume, warp_image
 from .images.transforms import validate_transform
 from .images.validation import validate_labels, validate_mask, validate_volume
@@ -127,7 +128,11 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
         jacobian = _jacobian(displacement, fixed_grid)
     watcher.step("inverse", 0.86, "Inverting the field.")
     with clock.stage("inverse"):
-        inverse, valid, _ = invert_displacement(displacement, fixed_grid, Grid.of(inputs.moving))
+        moving_grid = Grid.of(inputs.moving)
+        guess = None
+        if solution.backward is not None and alignment.affine is not None:
+            guess = approximate_inverse(solution.backward.numpy(), work, moving_grid, alignment.affine)
+        inverse, valid, _ = invert_displacement(displacement, fixed_grid, moving_grid, guess)
     watcher.step("warp", 0.92, "Warping the moving volume.")
     with clock.stage("warp"):
         transform = sitk.DisplacementFieldTransform(displacement_image(displacement, fixed_grid))
@@ -184,7 +189,8 @@ def _solved(
 
     with clock.stage("solve"), memory_errors(device, f"the working grid of {_grid_text(work)}"):
         solution = solve(features[0], features[1], settings.solver, fixed[1], moving[1], report, watcher.check)
-        return Solution(solution.displacement.cpu(), None, solution.entropy.cpu())
+        backward = None if solution.backward is None else solution.backward.cpu()
+        return Solution(solution.displacement.cpu(), backward, solution.entropy.cpu())
 
 
 def _sampled(
