@@ -96,7 +96,7 @@ class VoxelOptOptions:
     exact_scale: bool = True
     any_size: bool = True
     inverse_consistency: bool = True
-    consistency_sweeps: int = 15
+    consistency_sweeps: int = 5
     invertible: bool = True
 
     def __post_init__(self) -> None:
@@ -147,8 +147,8 @@ class FeatureOptions:
 
     name: str = "mind"
     window: tuple[float, float] | None = None
-    radius: int = 2
-    dilation: int = 2
+    radius: int = 0
+    dilation: int = 1
 
     def __post_init__(self) -> None:
         if self.window is not None:
@@ -167,7 +167,7 @@ class GridOptions:
     spacing: finest working spacing, mm; 0 takes the fixed volume's finest.
     """
 
-    max_voxels: int = 1_500_000
+    max_voxels: int = 2_000_000
     spacing: float = 0.0
 
     def __post_init__(self) -> None:

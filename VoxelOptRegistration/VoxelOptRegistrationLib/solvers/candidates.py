@@ -36,15 +36,15 @@ def similarity_scores(
     """
     radius = int(candidates.abs().max())
     shape = fixed.shape[1:]
-    padded = _padded(moving, radius, border)
     scores = torch.empty((len(candidates), *shape), dtype=fixed.dtype, device=fixed.device)
     offsets = [[radius + o for o in d] for d in candidates.long().tolist()]
     for start, stop in slabs(shape[0], shape[1] * shape[2], fixed.device):
+        padded = _padded_slab(moving, start, stop, radius, border)
         difference = torch.empty((stop - start, *shape[1:]), dtype=fixed.dtype, device=fixed.device)
         for score, offset in zip(scores, offsets, strict=True):
             total = score[start:stop].zero_()
             for f, m in zip(fixed, padded, strict=True):
-                torch.sub(_window(m, offset, shape, start, stop), f[start:stop], out=difference)
+                torch.sub(_window(m, offset, difference.shape), f[start:stop], out=difference)
                 total.add_(difference.abs_())
     scores.mul_(-1.0 / len(fixed))
     if fixed_trust is not None or moving_trust is not None:
@@ -58,32 +58,33 @@ def slabs(depth: int, plane: int, device: torch.device, voxels: int = 1 << 17) -
     return [(start, min(start + step, depth)) for start in range(0, depth, step)]
 
 
-def _padded(volume: Tensor, radius: int, border: Border) -> Tensor:
-    mode = "replicate" if border is Border.REPLICATE else "constant"
-    return F.pad(volume[None], (radius,) * 6, mode=mode)[0]
+def _padded_slab(volume: Tensor, start: int, stop: int, radius: int, border: Border) -> Tensor:
+    """Slices start - radius to stop + radius of volume (C, Z, Y, X), with `radius` voxels around."""
+    low, high = max(0, start - radius), min(volume.shape[1], stop + radius)
+    pad = (radius, radius, radius, radius, radius - (start - low), radius - (high - stop))
+    return F.pad(volume[None, :, low:high], pad, mode="replicate" if border is Border.REPLICATE else "constant")[0]
 
 
-def _window(padded: Tensor, offset: list[int], shape: torch.Size, start: int, stop: int) -> Tensor:
+def _window(padded: Tensor, offset: list[int], shape: torch.Size) -> Tensor:
     z, y, x = offset
-    return padded[z + start : z + stop, y : y + shape[1], x : x + shape[2]]
+    return padded[z : z + shape[0], y : y + shape[1], x : x + shape[2]]
 
 
 def _neutralise(
     scores: Tensor, offsets: list[list[int]], radius: int, fixed_trust: Tensor | None, moving_trust: Tensor | None
 ) -> None:
-    shape = scores.shape[1:]
     known = torch.ones_like(scores[0]) if fixed_trust is None else fixed_trust.to(scores.dtype)
     if moving_trust is not None:
         trust = moving_trust.to(scores.dtype)
         known = known * trust
-        padded = _padded(trust[None], radius, Border.ZERO)[0]
+        padded = _padded_slab(trust[None], 0, len(trust), radius, Border.ZERO)[0]
         total = torch.zeros_like(trust)
         count = torch.zeros_like(trust)
         for score, offset in zip(scores, offsets, strict=True):
-            there = _window(padded, offset, shape, 0, shape[0])
+            there = _window(padded, offset, trust.shape)
             total.addcmul_(score, there)
             count.add_(there)
         mean = total.div_(count.clamp_min_(1.0))
         for score, offset in zip(scores, offsets, strict=True):
-            score.sub_(mean).mul_(_window(padded, offset, shape, 0, shape[0])).add_(mean)
+            score.sub_(mean).mul_(_window(padded, offset, trust.shape)).add_(mean)
     scores.mul_(known)

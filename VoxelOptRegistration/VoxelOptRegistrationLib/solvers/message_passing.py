@@ -55,12 +55,20 @@ def entropy_filter(
     else:
         sigma = torch.full_like(entropy, sigma_high)
     tap = torch.exp(-0.5 / sigma.square())
-    taps = (tap, torch.ones_like(tap), tap.square()) if smoothing is Smoothing.RELEASED else (tap, tap, tap)
-    centre = [1.0 / (1.0 + 2.0 * t) for t in taps]
-    side = [t * c for t, c in zip(taps, centre, strict=True)]
+    if smoothing is Smoothing.RELEASED:
+        taps = [_normalised(t) for t in (tap, torch.ones_like(tap), tap.square())]
+    else:
+        taps = [_normalised(tap)] * 3
+    centre, side = [c for c, _ in taps], [s for _, s in taps]
     if border is Border.REPLICATE:
         centre = [_bordered(c, s, axis) for axis, (c, s) in enumerate(zip(centre, side, strict=True))]
     return ThreeTapFilter((centre[0], centre[1], centre[2]), (side[0], side[1], side[2]))
+
+
+def _normalised(tap: Tensor) -> tuple[Tensor, Tensor]:
+    """(centre, side) of the taps (tap, 1, tap) divided by their sum."""
+    centre = 1.0 / (1.0 + 2.0 * tap)
+    return centre, tap * centre
 
 
 def _bordered(centre: Tensor, side: Tensor, axis: int) -> Tensor:

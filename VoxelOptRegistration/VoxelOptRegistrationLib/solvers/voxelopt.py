@@ -101,6 +101,7 @@ def level_step(
         checkpoint()
         best = best_displacement(scores, candidates, options.ties, smooth, coupling)
         smooth = messages.smooth_(best, options.passes)
+    del scores, messages
     return exponential(smooth, options.squarings, options.border)
 
 
