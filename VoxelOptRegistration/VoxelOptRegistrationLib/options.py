@@ -85,7 +85,7 @@ class VoxelOptOptions:
     map_sharpness: float = 100.0
     sigma_low: float = 0.1
     sigma_high: float = 0.5
-    passes: int = 3
+    passes: int = 5
     prefilter_passes: int = 3
     squarings: int = 0
     smoothing: Smoothing = Smoothing.ADAPTIVE
@@ -127,6 +127,7 @@ class VoxelOptOptions:
         """The released VoxelOpt, quirks included; `Smoothing.RELEASED` is its ablation without adaptivity."""
         return cls(
             map_sharpness=10.0,
+            passes=3,
             squarings=7,
             smoothing=smoothing,
             ties=Ties.SUM,
