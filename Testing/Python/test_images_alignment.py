@@ -15,6 +15,7 @@ from VoxelOptRegistrationLib.images.displacement import displacement_transform
 from VoxelOptRegistrationLib.images.grid import Grid
 from VoxelOptRegistrationLib.images.transforms import affine_matrix
 from VoxelOptRegistrationLib.options import Alignment
+from VoxelOptRegistrationLib.phantom import make_phantom
 from VoxelOptRegistrationLib.progress import Watcher
 
 BLOBS = np.random.default_rng(3)
@@ -209,6 +210,21 @@ def test_initial_transform_is_composed_not_ignored() -> None:
     assert error(result, truth) < HALF_A_VOXEL
     moments = prealign(FIXED, moving, Alignment.MOMENTS, initial=rough)
     assert error(moments, truth) < error(alone, truth)
+
+
+def test_the_class_of_a_linear_initial_transform_does_not_matter() -> None:
+    pair = make_phantom((24, 28, 32))
+    shift = (5.0, -8.0, 3.0)
+    translation = sitk.TranslationTransform(3, shift)
+    affine = sitk.AffineTransform(3)
+    affine.SetTranslation(shift)
+    composite = sitk.CompositeTransform([sitk.AffineTransform(3), translation])
+    found = [
+        prealign(pair.fixed, pair.moving, Alignment.AUTO, initial=initial).affine
+        for initial in (translation, affine, composite)
+    ]
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_allclose(found[2], found[0], atol=1e-6)
 
 
 def test_non_linear_initial_transform() -> None:

@@ -126,6 +126,10 @@ def prealign(
     """
     watcher = watcher or Watcher()
     initial = initial or sitk.Transform(3, sitk.sitkIdentity)
+    linear = affine_matrix(initial)
+    if linear is not None:
+        # The optimiser's scales depend on the class of a transform: one mapping must have one result.
+        initial = affine_transform(linear)
     pairs = []
     for voxels in (SEARCH_VOXELS, JUDGE_VOXELS):
         spacing = coarse_spacing(fixed, voxels)
