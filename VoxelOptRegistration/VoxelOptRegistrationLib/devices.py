@@ -12,6 +12,9 @@ from typing import Any
 from .errors import ComputationError, InputError
 from .system_memory import free_memory, total_memory
 
+THREAD_WAITING = {"GOMP_SPINCOUNT": "10000", "KMP_BLOCKTIME": "1"}
+"""Rounds (GNU) and milliseconds (Intel, LLVM) that a waiting thread spins before it sleeps."""
+
 
 @dataclass(frozen=True)
 class Device:
@@ -27,10 +30,11 @@ class Device:
 def load_torch() -> Any:
     """The torch module; raises `ComputationError` with a remedy where it is missing or broken.
 
-    Threads that wait give their core away: on a computer that is busy with anything else, spinning ones cost several
-    times the work itself. Read by torch's thread library once, when it loads.
+    Threads that wait for each other give their core away soon: on a computer that is busy with anything else, ones that
+    spin for long cost several times the work itself. torch's thread library reads this once, when it loads.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for name, value in THREAD_WAITING.items():
+        os.environ.setdefault(name, value)
     try:
         torch: ModuleType = importlib.import_module("torch")
     except ModuleNotFoundError as error:

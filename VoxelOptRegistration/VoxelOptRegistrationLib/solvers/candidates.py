@@ -8,6 +8,9 @@ from torch import Tensor
 
 from ..options import Border
 
+_SCORED_VOXELS = 1 << 19
+"""Voxels of a slab while scoring, which passes over it many times: enough to pay for waking the threads."""
+
 
 def candidate_displacements(radius: int, device: torch.device | str = "cpu") -> Tensor:
     """All integer displacements within `radius` per axis, (K, 3) float32, voxels, shortest first.
@@ -38,7 +41,7 @@ def similarity_scores(
     shape = fixed.shape[1:]
     scores = torch.empty((len(candidates), *shape), dtype=fixed.dtype, device=fixed.device)
     offsets = [[radius + o for o in d] for d in candidates.long().tolist()]
-    for start, stop in slabs(shape[0], shape[1] * shape[2], fixed.device):
+    for start, stop in slabs(shape[0], shape[1] * shape[2], fixed.device, _SCORED_VOXELS):
         padded = _padded_slab(moving, start, stop, radius, border)
         difference = torch.empty((stop - start, *shape[1:]), dtype=fixed.dtype, device=fixed.device)
         for score, offset in zip(scores, offsets, strict=True):
