@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..options import Border
 
-_SCORED_VOXELS = 1 << 19
+_SCORED_VOXELS = 1 << 18
 """Voxels of a slab while scoring, which passes over it many times: enough to pay for waking the threads."""
 
 

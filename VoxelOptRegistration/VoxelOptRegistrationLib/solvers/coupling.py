@@ -26,10 +26,12 @@ def best_displacement(
         linear = torch.cat(
             [2.0 * coupling * candidates, -coupling * candidates.square().sum(dim=1, keepdim=True)], dim=1
         )
-        known = torch.cat([smooth.reshape(3, -1), torch.ones_like(flat[:1])])
+        known = smooth.reshape(3, -1)
     for start, stop in slabs(shape[0], plane, scores.device):
         part = slice(start * plane, stop * plane)
-        energy = flat[:, part] if smooth is None else torch.addmm(flat[:, part], linear, known[:, part])
+        energy = flat[:, part]
+        if smooth is not None:
+            energy = torch.addmm(energy, linear, torch.cat([known[:, part], torch.ones_like(energy[:1])]))
         if ties is Ties.CENTRE:
             chosen[:, part] = table[:, energy.max(dim=0).indices]
         else:
