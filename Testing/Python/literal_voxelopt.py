@@ -32,13 +32,16 @@ def solve_one_way(fixed: Tensor, moving: Tensor, options: VoxelOptOptions, halvi
         total = g if total is None else g + pull(total, g, options.border)
         if level > 0:
             total = double(total, fixed_levels[level - 1].shape[1:], halvings[level - 1], options)
+    for _ in range(options.subvoxel_rounds):
+        g = subvoxel(fixed, pull(moving, total, options.border), options)
+        total = g + pull(total, g, options.border)
     return total
 
 
 def one_level(fixed: Tensor, moving: Tensor, options: VoxelOptOptions) -> Tensor:
     k = options.search_radius
     steps = range(-k, k + 1)
-    offsets = torch.tensor([(a, b, c) for a in steps for b in steps for c in steps], dtype=torch.float32)
+    offsets = torch.tensor([(a, b, c) for a in steps for b in steps for c in steps], dtype=fixed.dtype)
     scores = score_volume(fixed, moving, k, options.border)
     entropy = entropy_map(scores, options)
     taps = tap_volumes(entropy, options)
@@ -154,3 +157,32 @@ def double(field: Tensor, shape: torch.Size, axes: tuple[bool, ...], options: Vo
                 planes.append((1 - part) * field.select(axis, low) + part * field.select(axis, low + 1))
             field = torch.stack(planes, dim=axis)
     return torch.stack([field[a] * (2.0 if axes[a] else 1.0) for a in range(3)])
+
+
+def subvoxel(fixed: Tensor, moving: Tensor, options: VoxelOptOptions) -> Tensor:
+    """The residual of one sub-voxel round: scalar formulas, a loop over the six neighbours."""
+    k = 1
+    everything = score_volume(fixed, moving, k, options.border)
+    at = {(a, b, c): 9 * (a + 1) + 3 * (b + 1) + (c + 1) for a in (-1, 0, 1) for b in (-1, 0, 1) for c in (-1, 0, 1)}
+    ahead = [at[1, 0, 0], at[0, 1, 0], at[0, 0, 1]]
+    behind = [at[-1, 0, 0], at[0, -1, 0], at[0, 0, -1]]
+    seven = everything[[at[0, 0, 0], *ahead, *behind]]
+    taps = tap_volumes(entropy_map(seven, options), options)
+    for _ in range(options.prefilter_passes):
+        seven = smooth(seven, taps, options.border)
+    u = torch.zeros(3, *fixed.shape[1:], dtype=fixed.dtype)
+    for c in options.couplings:
+        moved = torch.empty_like(u)
+        for axis in range(3):
+            s0, plus, minus = seven[0], seven[1 + axis], seven[4 + axis]
+            slope = (plus - minus) / 2
+            curvature = (2 * s0 - plus - minus).clamp(min=1e-3)
+            reach = torch.sqrt((-2 * s0 / curvature).clamp(0, 1))
+            moved[axis] = ((slope + 2 * c * u[axis]) / (curvature + 2 * c)).clamp(-reach, reach)
+        u = moved
+        for _ in range(options.passes):
+            u = smooth(u, taps, options.border)
+    u = u / 2**options.squarings
+    for _ in range(options.squarings):
+        u = u + pull(u, u, options.border)
+    return u

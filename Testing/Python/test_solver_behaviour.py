@@ -67,6 +67,21 @@ def test_a_known_deformation_is_found() -> None:
     assert float(error.mean()) < 0.5
 
 
+def test_a_fraction_of_a_voxel_is_found() -> None:
+    """Whole-voxel candidates alone leave a shift of 0.4 voxels where it is or take all of it."""
+    shape = (32, 32, 32)
+    moving = textured(1, shape, 6)
+    truth = torch.full((3, *shape), 0.4)
+    fixed = warp(moving, truth)
+    features = mind_ssc(fixed[0], 0, 1), mind_ssc(moving[0], 0, 1)
+    inner = (slice(6, -6),) * 3
+    errors = []
+    for rounds in (0, 2):
+        found = solve(*features, dataclasses.replace(VoxelOptOptions(), subvoxel_rounds=rounds)).displacement
+        errors.append(float((found - truth).norm(dim=0)[inner].mean()))
+    assert errors[1] < 0.6 * errors[0]
+
+
 def test_thin_stacks_are_registered_along_all_axes() -> None:
     shape = (9, 60, 60)
     moving = textured(1, shape, 3)
@@ -181,6 +196,7 @@ def test_a_report_that_raises_ends_the_solving() -> None:
         {"passes": -1},
         {"squarings": 99},
         {"consistency_sweeps": 0},
+        {"subvoxel_rounds": -1},
     ],
     ids=str,
 )

@@ -26,13 +26,12 @@ def pair(channels: int, shape: tuple[int, int, int], seed: int) -> tuple[torch.T
 
 
 def assert_agree(fixed: torch.Tensor, moving: torch.Tensor, options: VoxelOptOptions) -> None:
-    """Same tolerance as for the released outputs, but for the number of flips: small grids have few voxels."""
+    """In double precision, where near-ties do not flip; single precision is held to the released outputs."""
+    fixed, moving = fixed.double(), moving.double()
     plan = plan_levels(tuple(fixed.shape[1:]), options)
     expected = literal.solve_one_way(fixed, moving, options, plan)
     ours = solve(fixed, moving, options).displacement
-    difference = (ours - expected).abs()
-    assert float(difference.median()) <= 1e-5
-    assert float((difference > 1e-3).float().mean()) <= 0.01
+    torch.testing.assert_close(ours, expected, atol=1e-6, rtol=0)
     assert float(expected.abs().max()) > 0.25
 
 
@@ -78,6 +77,8 @@ def test_paper_mode(smoothing: Smoothing, shape: tuple[int, int, int], levels: i
         {"low_pass": False},
         {"low_pass": False, "exact_scale": False},
         {"squarings": 3},
+        {"subvoxel_rounds": 0},
+        {"subvoxel_rounds": 3},
         {"couplings": (0.1,)},
         {"sharpness": 60.0, "sigma_low": 0.3, "sigma_high": 0.9},
     ],

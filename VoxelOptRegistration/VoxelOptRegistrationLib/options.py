@@ -71,6 +71,7 @@ class VoxelOptOptions:
     sigma_low, sigma_high: Gaussian standard deviation at entropy 0 and 1, voxels; three taps per axis.
     passes: filter passes after every step; prefilter_passes: the same on the scores.
     squarings: scaling-and-squaring steps; 0 chooses them from the largest displacement.
+    subvoxel_rounds: rounds at the finest level that move by fractions of a voxel.
     smoothing, ties, entropy_scale, border: see their types.
     low_pass: low-pass before decimation. exact_scale: displacements scale by the true ratio of the grids.
     any_size: pyramid that halves only axes that can be halved; otherwise every side must be divisible.
@@ -88,6 +89,7 @@ class VoxelOptOptions:
     passes: int = 5
     prefilter_passes: int = 3
     squarings: int = 0
+    subvoxel_rounds: int = 1
     smoothing: Smoothing = Smoothing.ADAPTIVE
     ties: Ties = Ties.CENTRE
     entropy_scale: EntropyScale = EntropyScale.CANDIDATES
@@ -120,6 +122,7 @@ class VoxelOptOptions:
         require(
             1 <= self.consistency_sweeps <= 100, "solver.consistency_sweeps", self.consistency_sweeps, "Use 1 to 100."
         )
+        require(0 <= self.subvoxel_rounds <= 20, "solver.subvoxel_rounds", self.subvoxel_rounds, "Use 0 to 20.")
         require(0 <= self.squarings <= 12, "solver.squarings", self.squarings, "Use 0 (automatic) to 12.")
 
     @classmethod
@@ -129,6 +132,7 @@ class VoxelOptOptions:
             map_sharpness=10.0,
             passes=3,
             squarings=7,
+            subvoxel_rounds=0,
             smoothing=smoothing,
             ties=Ties.SUM,
             entropy_scale=EntropyScale.VOLUME,

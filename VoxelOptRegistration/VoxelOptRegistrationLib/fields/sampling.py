@@ -11,9 +11,11 @@ from torch import Tensor
 from ..options import Border
 
 
-def identity_grid(shape: tuple[int, int, int], device: torch.device | str = "cpu") -> Tensor:
-    """Voxel coordinates of every voxel, (3, Z, Y, X) float32, channel a along array axis a."""
-    axes = [torch.arange(n, dtype=torch.float32, device=device) for n in shape]
+def identity_grid(
+    shape: tuple[int, int, int], device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Voxel coordinates of every voxel, (3, Z, Y, X), channel a along array axis a."""
+    axes = [torch.arange(n, dtype=dtype, device=device) for n in shape]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"))
 
 
@@ -23,7 +25,7 @@ def warp(volume: Tensor, displacement: Tensor, border: Border = Border.REPLICATE
     Both grids share their origin and voxel size, so they may differ in extent only.
     """
     z, y, x = displacement.shape[1:]
-    grid = identity_grid((z, y, x), displacement.device)
+    grid = identity_grid((z, y, x), displacement.device, torch.promote_types(displacement.dtype, torch.float32))
     return sample(volume, grid.add_(displacement), border)
 
 

@@ -21,7 +21,8 @@ def best_displacement(
     plane = shape[1] * shape[2]
     flat = scores.view(count, -1)
     chosen = torch.empty((3, flat.shape[1]), dtype=scores.dtype, device=scores.device)
-    table = candidates.T.contiguous().to(scores.dtype)
+    candidates = candidates.to(scores.dtype)
+    table = candidates.T.contiguous()
     if smooth is not None:
         linear = torch.cat(
             [2.0 * coupling * candidates, -coupling * candidates.square().sum(dim=1, keepdim=True)], dim=1

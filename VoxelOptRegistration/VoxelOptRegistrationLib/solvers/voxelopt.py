@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..fields.algebra import exponential, make_inverse_consistent
+from ..fields.algebra import compose, exponential, make_inverse_consistent
 from ..fields.folds import make_invertible
 from ..options import EntropyScale, VoxelOptOptions
 from .candidates import candidate_displacements, similarity_scores
@@ -16,6 +16,7 @@ from .driver import Level, build_pyramid, coarse_to_fine, to_finest, warped_leve
 from .entropy import displacement_entropy
 from .message_passing import entropy_filter
 from .pyramid import plan_levels
+from .subvoxel import subvoxel_step
 
 FORWARD = "fixed to moving"
 BACKWARD = "moving to fixed"
@@ -71,14 +72,15 @@ def solve(
         preview = (lambda: to_finest(field, level, fixed_levels, plan, options)) if way == FORWARD else None
         report(done / work, text, preview)
 
-    backward: Tensor | None = None
-    if options.inverse_consistency:
-        backward = coarse_to_fine(
-            moving_levels, fixed_levels, plan, step, options, lambda level, field: tell(level, field, BACKWARD)
-        )
-    displacement = coarse_to_fine(
-        fixed_levels, moving_levels, plan, step, options, lambda level, field: tell(level, field, FORWARD)
-    )
+    def one_way(target: list[Level], source: list[Level], way: str) -> Tensor:
+        field = coarse_to_fine(target, source, plan, step, options, lambda level, so_far: tell(level, so_far, way))
+        for _ in range(options.subvoxel_rounds):
+            moved = warped_level(source[0], field, options.border)
+            field = compose(field, subvoxel_step(target[0], moved, options, checkpoint), options.border)
+        return field
+
+    backward = one_way(moving_levels, fixed_levels, BACKWARD) if options.inverse_consistency else None
+    displacement = one_way(fixed_levels, moving_levels, FORWARD)
     if backward is not None:
         displacement, backward = make_inverse_consistent(displacement, backward, options.consistency_sweeps)
     if options.invertible:

@@ -1,0 +1,44 @@
+"""Fractions of a voxel: along each axis the scores of a voxel and its two neighbours are taken as a parabola.
+
+Discrete candidates move by whole voxels, and strong coupling rounds whatever lies between; a last step at the finest
+level maximises the parabolas under the same coupling and the same messages, in closed form. No score exceeds 0, a
+perfect match, so no voxel moves further than its parabola takes to get there: what matches exactly stays exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..fields.algebra import exponential
+from ..options import VoxelOptOptions
+from .candidates import similarity_scores
+from .driver import Level
+from .entropy import displacement_entropy
+from .message_passing import entropy_filter
+
+_LEAST_CURVATURE = 1e-3
+"""Per voxel^2, of similarity: keeps a flat or inverted parabola from moving its voxel further than its slope says."""
+
+
+def subvoxel_step(fixed: Level, moving: Level, options: VoxelOptOptions, checkpoint: Callable[[], None]) -> Tensor:
+    """Residual displacement (3, Z, Y, X), at most about one voxel, of features that match to within a voxel."""
+    axes = torch.eye(3, dtype=fixed.features.dtype, device=fixed.features.device)
+    candidates = torch.cat([torch.zeros_like(axes[:1]), axes, -axes])
+    scores = similarity_scores(fixed.features, moving.features, candidates, options.border, fixed.trust, moving.trust)
+    checkpoint()
+    entropy = displacement_entropy(scores, options.sharpness, options.entropy_scale)
+    messages = entropy_filter(entropy, options.sigma_low, options.sigma_high, options.border, options.smoothing)
+    messages.smooth_(scores, options.prefilter_passes)
+    stay, ahead, behind = scores[:1], scores[1:4], scores[4:]
+    slope = (ahead - behind) * 0.5
+    curvature = (2.0 * stay - ahead - behind).clamp_min_(_LEAST_CURVATURE)
+    reach = (-2.0 * stay / curvature).clamp_(0.0, 1.0).sqrt_()
+    smooth = torch.zeros_like(slope)
+    for coupling in options.couplings:
+        checkpoint()
+        best = (slope + 2.0 * coupling * smooth).div_(curvature + 2.0 * coupling).clamp_(-reach, reach)
+        smooth = messages.smooth_(best, options.passes)
+    return exponential(smooth, options.squarings, options.border)
