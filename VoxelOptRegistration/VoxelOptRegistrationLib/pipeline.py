@@ -1,20 +1,15 @@
-"""One registration from images to results: align, resample, extract features, solve, bring back to the fixed grid,
-inspect.
-"""
+"""One registration from images to results: align, resample, extract features, solve, return to the fixed grid, inspect."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timezone
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 import torch
 from torch import Tensor
 
+from .circumstances import circumstances
 from .devices import Device, choose_device
 from .features.extractors import Extractor, make_extractor
 from .fields.folds import make_invertible
@@ -24,70 +19,18 @@ from .images.displacement import displacement_image, total_displacement, voxel_d
 from .images.grid import Grid, plan_working_grid
 from .images.inversion import approximate_inverse, invert_displacement
 from .images.resampling import sample_mask, sample_volume, warp_image
-from .images.transforms import validate_transform
-from .images.validation import validate_labels, validate_mask, validate_volume
-from .inspection.report import describe_image, software_versions
 from .inspection.result import inspect_result
 from .options import Settings
-from .presets import settings_to_dict
 from .progress import Watcher
-from .resources import USABLE_SHARE, bytes_per_voxel, memory_errors, peak_memory_mib
+from .registration import Inputs, Result
+from .resources import USABLE_SHARE, bytes_per_voxel, memory_errors
 from .solvers.voxelopt import Solution, solve
 from .stopwatch import Stopwatch
 
+__all__ = ["Inputs", "Result", "register"]
+
 _SOLVING = (0.15, 0.80)
 """Where the solver stands between 0 and 1 of a whole run."""
-
-
-@dataclass(frozen=True, eq=False)
-class Inputs:
-    """Two volumes and what is known about them; masks and labels lie on the grid of their volume.
-
-    initial_transform: fixed point -> moving point, LPS mm. The names appear in the report.
-    """
-
-    fixed: sitk.Image
-    moving: sitk.Image
-    fixed_mask: sitk.Image | None = None
-    moving_mask: sitk.Image | None = None
-    fixed_labels: sitk.Image | None = None
-    moving_labels: sitk.Image | None = None
-    initial_transform: sitk.Transform | None = None
-    fixed_name: str = "fixed"
-    moving_name: str = "moving"
-
-    def validated(self) -> Inputs:
-        """The same, checked; raises `InputError` with one line for what cannot be registered."""
-        fixed = validate_volume(self.fixed, "The fixed volume")
-        moving = validate_volume(self.moving, "The moving volume")
-        checked: dict[str, Any] = {"fixed": fixed, "moving": moving}
-        for role, reference in (("fixed", fixed), ("moving", moving)):
-            for kind, validate in (("mask", validate_mask), ("labels", validate_labels)):
-                image = getattr(self, f"{role}_{kind}")
-                if image is not None:
-                    checked[f"{role}_{kind}"] = validate(image, reference, f"The {role} {kind}")
-        if self.initial_transform is not None:
-            checked["initial_transform"] = validate_transform(self.initial_transform, "The initial transform")
-        return dataclasses.replace(self, **checked)
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """What a registration gives.
-
-    displacement: the whole mapping on the fixed grid, float64 (Z, Y, X, 3), LPS mm, moving point minus fixed point.
-    inverse_displacement: the same the other way on the moving grid; inverse_valid, bool (Z, Y, X), where it leads
-    into the fixed volume's field of view. warped (moving's pixel type), entropy (float32, [0, 1], 1 = no signal) and
-    jacobian (float32) lie on the fixed grid. report: see `inspection.report`.
-    """
-
-    displacement: np.ndarray
-    inverse_displacement: np.ndarray
-    inverse_valid: np.ndarray
-    warped: sitk.Image
-    entropy: sitk.Image
-    jacobian: sitk.Image
-    report: dict[str, Any]
 
 
 def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None) -> Result:
@@ -152,7 +95,7 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
             labels=None if labels[0] is None or labels[1] is None else (labels[0], labels[1]),
             background=settings.background,
         )
-    report = {**_circumstances(inputs, settings, alignment, work, device), **measured}
+    report = {**circumstances(inputs, settings, alignment, work, device), **measured}
     report["timings_s"] = clock.timings()
     watcher.step("inspect", 1.0, "Registered.")
     return Result(
@@ -242,35 +185,6 @@ def _emptiness(moving: sitk.Image, settings: Settings) -> float:
     """What stands in the warped volume where moving has no data: its background value, or its smallest."""
     smallest = float(sitk.GetArrayViewFromImage(moving).min())
     return smallest if settings.background is None else max(smallest, settings.background)
-
-
-def _circumstances(
-    inputs: Inputs, settings: Settings, alignment: AlignmentResult, work: Grid, device: Device
-) -> dict[str, Any]:
-    """The sections of a report that are known rather than measured."""
-    images: dict[str, Any] = {
-        "fixed": describe_image(inputs.fixed, inputs.fixed_name),
-        "moving": describe_image(inputs.moving, inputs.moving_name),
-    }
-    for name in ("fixed_mask", "moving_mask", "fixed_labels", "moving_labels", "initial_transform"):
-        if getattr(inputs, name) is not None:
-            images[name] = "given"
-    return {
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "inputs": images,
-        "settings": settings_to_dict(settings),
-        "versions": software_versions(),
-        "device": {"name": device.name, "title": device.title, "reason": device.reason},
-        "alignment": {
-            "mode": alignment.mode.value,
-            "similarity_before": alignment.similarity_before,
-            "similarity_after": alignment.similarity_after,
-            "candidates": alignment.candidates,
-            "notes": list(alignment.notes),
-        },
-        "working_grid": {"size": list(work.size_xyz), "spacing_mm": list(work.spacing)},
-        "peak_memory_mib": peak_memory_mib(device),
-    }
 
 
 def _grid_text(grid: Grid) -> str:
