@@ -1,4 +1,4 @@
-"""One registration from images to results: align, resample, extract features, solve, return to the fixed grid, inspect."""
+"""One registration from images to results: align, resample, extract features, solve, bring back, inspect."""
 
 from __future__ import annotations
 
