@@ -23,12 +23,14 @@ from slicer_scene import (
 )
 from VoxelOptRegistrationLib.errors import InputError
 from VoxelOptRegistrationLib.mrml.outputs import (
+    DEFAULT_OUTPUTS,
     OutputNodes,
     check_chains,
     check_outputs,
     provenance_attributes,
     write_outputs,
 )
+from VoxelOptRegistrationLib.mrml.prepared import PreparedOutputs, prepare_outputs
 from VoxelOptRegistrationLib.mrml.volumes import PlacedVolume, place_volume
 from VoxelOptRegistrationLib.worker.data import RegistrationOutcome
 
@@ -64,7 +66,14 @@ def write(
 ) -> tuple[OutputNodes, RegistrationOutcome]:
     result = outcome(fixed, moving, seed)
     about = provenance_attributes("1.2.3", "2026-01-02T03:04:05+00:00", SETTINGS, fixed.node, moving.node)
-    return write_outputs(result, outputs or OutputNodes(), fixed, moving, about), result
+    return write_outputs(prepared(result, fixed, moving, outputs), outputs or OutputNodes(), fixed, moving, about), result
+
+
+def prepared(
+    result: RegistrationOutcome, fixed: PlacedVolume, moving: PlacedVolume, outputs: OutputNodes | None = None
+) -> PreparedOutputs:
+    wanted = DEFAULT_OUTPUTS | set((outputs or OutputNodes()).given())
+    return prepare_outputs(result, wanted, fixed.geometry, moving.geometry)
 
 
 def world_points(node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
@@ -245,7 +254,7 @@ def test_a_result_that_cannot_be_written_leaves_everything_as_it_was() -> None:
     )
     before = node_counts()
     with pytest.raises(Exception):  # noqa: B017
-        write_outputs(broken, OutputNodes(volume=mine), fixed, moving, {})
+        write_outputs(prepared(broken, fixed, moving), OutputNodes(volume=mine), fixed, moving, {})
     assert node_counts() == before and scene.GetNodeByID(mine.GetID()) is mine
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(mine), np.ones((3, 3, 3)))
 
@@ -255,7 +264,7 @@ def test_new_nodes_go_again_when_something_fails_half_way() -> None:
     fixed, moving = pair()
     before = node_counts()
     with pytest.raises(TypeError):
-        write_outputs(outcome(fixed, moving), OutputNodes(), fixed, moving, {"Date": 20260102})
+        write_outputs(prepared(outcome(fixed, moving), fixed, moving), OutputNodes(), fixed, moving, {"Date": 20260102})
     assert node_counts() == before
 
 

@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk
 
 from ..errors import InputError
-from ..worker.data import RegistrationOutcome
 from .display import show_entropy, show_jacobian, show_warped
 from .geometry import ijk_to_ras, matrix_from_array, parent_chain, to_world
-from .transforms import grid_transform, set_resampling
+from .prepared import PreparedOutputs
+from .transforms import set_resampling
 from .volumes import PlacedVolume, kind_of
 
 PREFIX = "VoxelOptRegistration"
+DEFAULT_OUTPUTS = frozenset({"transform", "volume", "entropy", "jacobian"})
 
 
 @dataclass(frozen=True, eq=False)
 class OutputNodes:
-    """Nodes that take the result; None: created on success, except `inverse`, which is then left out."""
+    """Nodes that take the result; None: created on success where it is among the outputs wanted, else left out."""
 
     transform: slicer.vtkMRMLTransformNode | None = None
     volume: slicer.vtkMRMLScalarVolumeNode | None = None
@@ -105,23 +105,20 @@ def check_chains(
 
 
 def write_outputs(
-    outcome: RegistrationOutcome,
+    prepared: PreparedOutputs,
     outputs: OutputNodes,
     fixed: PlacedVolume,
     moving: PlacedVolume,
     provenance: Mapping[str, str],
 ) -> OutputNodes:
-    """Write the result into the given nodes and new ones; returns all of them.
+    """Give the result to the given nodes and, where there is none for a part of it, to new ones; returns all of them.
 
     Transforms stand in the world. Volumes take the fixed volume's IJK to RAS and parent transform where its voxels are
     still where they were when the run began; else (a non-linear parent, or one that has changed since) its lattice in
-    the world. Everything large is made before the first node is touched; if something fails, new nodes are removed.
+    the world. If something fails, new nodes are removed.
     """
     scene = slicer.mrmlScene
-    forward = grid_transform(outcome.displacement, fixed.geometry)
-    inverse = grid_transform(outcome.inverse_displacement, moving.geometry) if outputs.inverse is not None else None
-    arrays = {"volume": outcome.warped, "entropy": outcome.entropy, "jacobian": outcome.jacobian}
-    images = {name: _image(array) for name, array in arrays.items()}
+    images = prepared.images
     created: list[slicer.vtkMRMLNode] = []
 
     def obtain(name: str, kind: str) -> slicer.vtkMRMLNode:
@@ -133,14 +130,13 @@ def write_outputs(
         return node
 
     try:
-        transform = obtain("transform", "vtkMRMLTransformNode")
+        grids = {name: obtain(name, "vtkMRMLTransformNode") for name in prepared.transforms}
         volumes = {name: obtain(name, "vtkMRMLScalarVolumeNode") for name in images}
-        set_resampling(transform, forward)
-        if inverse is not None:
-            set_resampling(outputs.inverse, inverse)
+        for name, transform in prepared.transforms.items():
+            set_resampling(grids[name], transform)
         for name, image in images.items():
             _place(volumes[name], image, fixed)
-        complete = replace(outputs, transform=transform, **volumes)
+        complete = replace(outputs, **grids, **volumes)
         for name, node in complete.given().items():
             fresh = node.GetDisplayNode() is None or node.GetAttribute(f"{PREFIX}.Role") != name
             _describe(node, name, fixed.node, moving.node, provenance)
@@ -173,14 +169,6 @@ def provenance_attributes(
 
 def _holds_grid(node: slicer.vtkMRMLNode) -> bool:
     return bool(node.GetClassName() in ("vtkMRMLTransformNode", "vtkMRMLGridTransformNode"))
-
-
-def _image(array: np.ndarray) -> vtk.vtkImageData:
-    """VTK image of an array (k, j, i), copied."""
-    image = vtk.vtkImageData()
-    image.SetDimensions(array.shape[::-1])
-    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(array).reshape(-1), deep=True))
-    return image
 
 
 def _place(node: slicer.vtkMRMLScalarVolumeNode, image: vtk.vtkImageData, fixed: PlacedVolume) -> None:
