@@ -21,13 +21,14 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QWidget
 from slicer_scene import new_scene
 
-from . import pythonqt
 from .application import qSlicerApplication, qSlicerScriptedLoadableModuleWidget
 from .installation import install
 from .mrml_widgets import qMRMLNodeComboBox
+from .packages import Packages
 from .pythonqt import unwrap, wrap
 from .qt_module import Dialogs
-from .services import Packages, SampleSources
+from .sample_sources import SampleSources
+from .signals import slot_errors
 from .slices import write_png
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -47,7 +48,7 @@ class Host:
         self.application = qSlicerApplication(folder, size)
         self.installation = install(self.application, self.dialogs, self.packages, self.samples)
         self._opened: list[tuple[str, Any]] = []
-        pythonqt.slot_errors.clear()
+        slot_errors.clear()
 
     # Modules
 
@@ -79,8 +80,8 @@ class Host:
         def make() -> Any:
             widget = getattr(sys.modules[name], name + "Widget")(parent)
             setattr(slicer.modules, name + "Widget", widget)
-            self._opened.append((name, widget))
             widget.setup()
+            self._opened.append((name, widget))
             return widget
 
         representation.reload = make
@@ -147,6 +148,16 @@ class Host:
         QTest.keyClick(target, Qt.Key.Key_Return)
         self.turn()
 
+    def answer(self, button: str) -> None:
+        """Prepare the answer to the next dialog: a button by its name in Qt, such as "Ok", "Cancel", "Yes"."""
+
+        def press(dialog: Any) -> Any:
+            chosen = getattr(sys.modules["qt"].QMessageBox, button)
+            assert unwrap(dialog).button(chosen) is not None, f"the dialog offers no {button}"
+            return chosen
+
+        self.dialogs.answers.append(press)
+
     def turn(self, times: int = 3) -> None:
         """Let the event loop turn a few times, then raise what slots raised."""
         for _ in range(times):
@@ -166,9 +177,9 @@ class Host:
 
     def check(self) -> None:
         """Raise the first exception that a slot raised since the last check; Slicer would only have printed it."""
-        if pythonqt.slot_errors:
-            error = pythonqt.slot_errors[0]
-            pythonqt.slot_errors.clear()
+        if slot_errors:
+            error = slot_errors[0]
+            slot_errors.clear()
             raise error
 
     def _reachable(self, target: QWidget) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import os
 import sys
 import types
@@ -21,9 +23,10 @@ from . import (
     segment_widgets,
 )
 from .application import qSlicerApplication, qSlicerScriptedLoadableModuleWidget
+from .packages import Packages
 from .pythonqt import wrap, wrapper_class
 from .qt_module import Dialogs, make_qt_module
-from .services import Packages, SampleSources
+from .sample_sources import SampleSources
 from .ui_loader import make_loader_class
 
 GENUINE = ("i18n", "ScriptedLoadableModule", "parameterNodeWrapper", "packaging")
@@ -47,6 +50,7 @@ class Installation:
     def __init__(self) -> None:
         self._modules: dict[str, types.ModuleType | None] = {}
         self._attributes: dict[str, Any] = {}
+        self._replaced: list[tuple[Any, str, Any]] = []
         self._path: list[str] | None = None
 
     def module(self, name: str, made: types.ModuleType) -> None:
@@ -58,6 +62,10 @@ class Installation:
     def attribute(self, name: str, value: Any) -> None:
         self._attributes.setdefault(name, vars(slicer).get(name, self))
         setattr(slicer, name, value)
+
+    def replace(self, owner: Any, name: str, value: Any) -> None:
+        self._replaced.append((owner, name, getattr(owner, name)))
+        setattr(owner, name, value)
 
     def genuine(self, folder: Path) -> None:
         """Let `slicer.i18n` and the like come from Slicer's own Python layer."""
@@ -81,6 +89,8 @@ class Installation:
                 delattr(slicer, name)
             else:
                 setattr(slicer, name, value)
+        for owner, name, value in reversed(self._replaced):
+            setattr(owner, name, value)
         if self._path is not None:
             slicer.__path__[:] = self._path
 
@@ -102,6 +112,9 @@ def install(
     for name in ("qMRMLSubjectHierarchyTreeView", "qMRMLSubjectHierarchyComboBox"):
         setattr(hierarchy, name, type(name, (), {}))
     done.module(hierarchy.__name__, hierarchy)
+    done.replace(slicer.util, "executePythonModule", packages.execute)
+    done.replace(importlib.metadata, "version", packages.version)
+    done.replace(importlib.util, "find_spec", packages.find_spec)
     done.attribute("app", wrap(application))
     done.attribute("modules", types.SimpleNamespace())
     done.module("SampleData", samples.module())

@@ -10,20 +10,16 @@ from __future__ import annotations
 
 import enum
 import inspect
-import traceback
 import types
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 import shiboken6
-from PySide6.QtCore import SIGNAL, QMetaMethod, QMetaProperty, QObject, SignalInstance
+from PySide6.QtCore import QMetaProperty, QObject, SignalInstance
 
-slot_errors: list[BaseException] = []
-"""What slots raised: PythonQt prints and goes on; `Host.check` raises the first one."""
+from .signals import NOT_IN_SLICER, Signal, connect, disconnect
 
-NOT_IN_SLICER = {"checkStateChanged", "exec", "colorScheme"}
-"""Names that PySide6 or Qt 6 have and Slicer's PythonQt on Qt 5.15 has not."""
 _VALUES: dict[str, tuple[type, ...]] = {
     "QString": (str,),
     "bool": (bool,),
@@ -32,7 +28,6 @@ _VALUES: dict[str, tuple[type, ...]] = {
     "double": (float, int),
 }
 _wrappers: weakref.WeakValueDictionary[int, QtObject] = weakref.WeakValueDictionary()
-_connections: dict[int, list[tuple[str, Callable[..., Any], Callable[..., None]]]] = {}
 _classes: dict[type, type] = {}
 
 
@@ -69,6 +64,8 @@ class QtObject(metaclass=QtClass):
     """One Qt object. Attributes are its properties, methods, signals, dynamic properties and named children."""
 
     native: type[QObject] = QObject
+    wrap: Callable[[Any], Any]
+    unwrap: Callable[[Any], Any]
     __slots__ = ("__weakref__", "_object")
 
     def __init__(self, *arguments: Any) -> None:
@@ -128,26 +125,6 @@ class QtObject(metaclass=QtClass):
         _write(target, found, unwrap(value))
 
 
-class Signal:
-    """A signal reached as an attribute, as in ``button.clicked.connect(function)``."""
-
-    def __init__(self, owner: QtObject, name: str) -> None:
-        self._owner, self._name = owner, name
-
-    def _signature(self) -> str:
-        found = [text for text in _signatures(self._owner._object) if text.partition("(")[0] == self._name]
-        return found[0]
-
-    def connect(self, slot: Callable[..., Any]) -> bool:
-        return self._owner.connect(self._signature(), slot)
-
-    def disconnect(self, slot: Callable[..., Any]) -> bool:
-        return self._owner.disconnect(self._signature(), slot)
-
-    def emit(self, *arguments: Any) -> None:
-        getattr(self._owner._object, self._name).emit(*[unwrap(value) for value in arguments])
-
-
 def wrap(value: Any) -> Any:
     """What PythonQt hands to Python: wrapped objects, tuples for lists."""
     if isinstance(value, QObject):
@@ -189,75 +166,6 @@ def wrapper_class(native: type[QObject]) -> type[QtObject]:
         body = {"native": native, "__slots__": (), "__doc__": native.__doc__}
         _classes[native] = QtClass(native.__name__, (wrapper_class(base),), body)
     return _classes[native]
-
-
-def connect(self: QtObject, signal: str, slot: Callable[..., Any]) -> bool:
-    """Connect by the exact C++ signature; the slot gets only as many arguments as it takes."""
-    target = self._object
-    _require_signal(target, signal)
-    if not callable(slot):
-        raise TypeError(f"{slot!r} cannot be called")
-    accepted = _accepted_arguments(slot)
-
-    def relay(*arguments: Any) -> None:
-        try:
-            slot(*[wrap(value) for value in arguments][:accepted])
-        except Exception as error:
-            traceback.print_exc()
-            slot_errors.append(error)
-
-    address = shiboken6.getCppPointer(target)[0]
-    if address not in _connections:
-        _connections[address] = []
-        target.destroyed.connect(lambda: _connections.pop(address, None))
-    _connections[address].append((signal, slot, relay))
-    own = getattr(type(target), "pythonqt_signals", {}).get(signal)
-    if own is not None:
-        getattr(target, own).connect(relay)
-    else:
-        QObject.connect(target, SIGNAL(signal), relay)
-    return True
-
-
-def disconnect(self: QtObject, signal: str, slot: Callable[..., Any]) -> bool:
-    """Take back one connection; one that does not stand is an error here."""
-    target = self._object
-    _require_signal(target, signal)
-    known = _connections.get(shiboken6.getCppPointer(target)[0], [])
-    for entry in known:
-        if entry[0] == signal and entry[1] == slot:
-            known.remove(entry)
-            own = getattr(type(target), "pythonqt_signals", {}).get(signal)
-            if own is not None:
-                getattr(target, own).disconnect(entry[2])
-            else:
-                QObject.disconnect(target, SIGNAL(signal), entry[2])
-            return True
-    raise ValueError(f"{slot!r} is not connected to {signal}")
-
-
-def _require_signal(target: QObject, signal: str) -> None:
-    name = signal.partition("(")[0]
-    if signal not in _signatures(target) or name in NOT_IN_SLICER:
-        similar = [text for text in _signatures(target) if text.partition("(")[0] == name]
-        raise AttributeError(f"{type(target).__name__} has no signal {signal!r}; similar: {similar}")
-
-
-def _signatures(target: QObject) -> list[str]:
-    meta = target.metaObject()
-    methods = [meta.method(index) for index in range(meta.methodCount())]
-    own = getattr(type(target), "pythonqt_signals", {})
-    hidden = {name for name in own.values()}
-    found = [bytes(m.methodSignature().data()).decode() for m in methods if m.methodType() == QMetaMethod.Signal]
-    return [*own, *[text for text in found if text.partition("(")[0] not in hidden]]
-
-
-def _accepted_arguments(slot: Callable[..., Any]) -> int | None:
-    """How many arguments a Python function takes; None: all that come."""
-    function = slot.__func__ if isinstance(slot, types.MethodType) else slot
-    if not isinstance(function, types.FunctionType) or function.__code__.co_flags & inspect.CO_VARARGS:
-        return None
-    return function.__code__.co_argcount - isinstance(slot, types.MethodType)
 
 
 def _qt_base(kind: type) -> type:
@@ -319,3 +227,5 @@ _PYTHONQT_METHODS: dict[str, Callable[..., Any]] = {
     "className": _class_name,
     "delete": _delete,
 }
+
+QtObject.wrap, QtObject.unwrap = staticmethod(wrap), staticmethod(unwrap)

@@ -9,6 +9,8 @@ from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 from .pythonqt import QtObject, class_member, unwrap, wrap, wrapper_class
 
+SELF_CLOSING_MILLISECONDS = 4000
+
 
 class Scope:
     """A namespace of enumerators, such as ``qt.Qt``."""
@@ -36,8 +38,8 @@ class QtModule(types.ModuleType):
 class Dialogs:
     """What answers dialogs in place of a person. Without a prepared answer a dialog is an error.
 
-    `answers` holds functions that get the dialog (wrapped) and return what `exec_` shall return, or call a button;
-    `paths` what the next file dialogs return; `shown` collects the text of every dialog.
+    `answers` holds functions that get the dialog (wrapped) and return what `exec_` shall return; `paths` what the next
+    file dialogs return; `shown` collects the text of every dialog.
     """
 
     def __init__(self) -> None:
@@ -45,10 +47,12 @@ class Dialogs:
         self.paths: list[str] = []
         self.shown: list[str] = []
 
-    def answer(self, dialog: QtWidgets.QDialog) -> int:
+    def answer(self, dialog: QtWidgets.QDialog) -> Any:
         text = dialog.text() if isinstance(dialog, QtWidgets.QMessageBox) else dialog.windowTitle()
         details = dialog.detailedText() if isinstance(dialog, QtWidgets.QMessageBox) else ""
         self.shown.append("\n".join(filter(None, [text, details])))
+        if not isinstance(dialog, QtWidgets.QMessageBox) and not self.answers:
+            return self._closes_itself(dialog)
         dialog.show()
         QtWidgets.QApplication.processEvents()
         if not self.answers:
@@ -56,7 +60,19 @@ class Dialogs:
             raise AssertionError(f"nobody answers the dialog: {self.shown[-1]}")
         result = self.answers.pop(0)(wrap(dialog))
         dialog.hide()
-        return int(unwrap(result))
+        return unwrap(result)
+
+    def _closes_itself(self, dialog: QtWidgets.QDialog) -> int:
+        """A message that goes after a while, as ``slicer.util.delayDisplay`` shows."""
+        self.shown[-1] = " ".join(label.text() for label in dialog.findChildren(QtWidgets.QLabel))
+        timer = QtCore.QTimer(dialog)
+        timer.setSingleShot(True)
+        timer.timeout.connect(dialog.reject)
+        timer.start(SELF_CLOSING_MILLISECONDS)
+        dialog.exec()
+        if not timer.isActive():
+            raise AssertionError(f"nobody answers the dialog: {self.shown[-1]}")
+        return dialog.result()
 
     def path(self, *arguments: Any) -> str:
         self.shown.append(str(arguments[1]) if len(arguments) > 1 else "file dialog")
@@ -74,7 +90,7 @@ def make_qt_module(dialogs: Dialogs) -> types.ModuleType:
         setattr(file_dialog, name, staticmethod(dialogs.path))
     message_box = wrapper_class(QtWidgets.QMessageBox)
 
-    def ask(self: QtObject) -> int:
+    def ask(self: QtObject) -> Any:
         return dialogs.answer(self._object)
 
     for kind in (wrapper_class(QtWidgets.QDialog), message_box, file_dialog):

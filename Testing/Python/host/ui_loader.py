@@ -44,6 +44,7 @@ def _check_widgets(tree: ElementTree.Element, custom: dict[str, type]) -> list[t
     samples: dict[str, QtWidgets.QWidget] = {}
     names: set[str] = set()
     flags: list[tuple[str, str, int]] = []
+    buddies: list[str] = []
     for element in tree.iter("widget"):
         kind, name = element.attrib["class"], element.attrib["name"]
         if name in names:
@@ -57,6 +58,9 @@ def _check_widgets(tree: ElementTree.Element, custom: dict[str, type]) -> list[t
             key = entry.attrib["name"]
             if entry.attrib.get("stdset") == "0":
                 continue
+            if kind == "QLabel" and key == "buddy":
+                buddies.append(entry.findtext("cstring", ""))
+                continue
             if sample.metaObject().indexOfProperty(key) < 0:
                 raise RuntimeError(f"{name}: {kind} has no property {key}")
             value = entry.find("set")
@@ -65,6 +69,8 @@ def _check_widgets(tree: ElementTree.Element, custom: dict[str, type]) -> list[t
                 if all(isinstance(number, int) for number in numbers):
                     flags.append((name, key, sum(numbers)))
                     element.remove(entry)
+    if set(buddies) - names:
+        raise RuntimeError(f"buddies that are not there: {sorted(set(buddies) - names)}")
     return flags
 
 
