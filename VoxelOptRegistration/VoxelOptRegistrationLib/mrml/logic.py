@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any, Protocol
+from typing import Any
 
 import slicer
 
@@ -26,6 +26,7 @@ from .outputs import (
     provenance_attributes,
     write_outputs,
 )
+from .parameters import Parameters, run_arguments
 from .prepared import PreparedOutputs, prepare_outputs
 from .preview import LivePreview
 from .transforms import apply_transform, initial_transform
@@ -45,19 +46,6 @@ class RegistrationResult:
     jacobianVolumeNode: slicer.vtkMRMLScalarVolumeNode
     outputInverseTransformNode: slicer.vtkMRMLTransformNode | None
     report: dict[str, Any]
-
-
-class Parameters(Protocol):
-    """What a parameter node holds; nodes may be None."""
-
-    fixedVolume: slicer.vtkMRMLScalarVolumeNode
-    movingVolume: slicer.vtkMRMLScalarVolumeNode
-    preset: str
-    device: str
-    outputTransform: slicer.vtkMRMLTransformNode
-    outputVolume: slicer.vtkMRMLScalarVolumeNode
-    entropyVolume: slicer.vtkMRMLScalarVolumeNode
-    jacobianVolume: slicer.vtkMRMLScalarVolumeNode
 
 
 class RegistrationLogic:
@@ -189,18 +177,8 @@ class RegistrationLogic:
         return self._completed(self._job) if waitForCompletion else self._job
 
     def registerFromParameters(self, parameters: Parameters, **keywords: Any) -> RegistrationResult | RegistrationJob:
-        """`registerVolumes` with what a parameter node holds; further keywords are passed on."""
-        return self.registerVolumes(
-            parameters.fixedVolume,
-            parameters.movingVolume,
-            preset=parameters.preset,
-            device=parameters.device,
-            outputTransformNode=parameters.outputTransform,
-            outputVolumeNode=parameters.outputVolume,
-            entropyVolumeNode=parameters.entropyVolume,
-            jacobianVolumeNode=parameters.jacobianVolume,
-            **keywords,
-        )
+        """`registerVolumes` with everything that a parameter node holds; further keywords are passed on."""
+        return self.registerVolumes(**{**run_arguments(parameters), **keywords})
 
     def applyTransform(
         self,

@@ -61,7 +61,7 @@ class Placement:
         with slicer.util.NodeModify(self.volume):
             if self.volume.GetImageData() is not self.image:
                 self.volume.SetAndObserveImageData(self.image)
-                self.volume.SetIJKToRASMatrix(self.ijk_to_ras)
+            self.volume.SetIJKToRASMatrix(self.ijk_to_ras)
             for node, parent_id in self.parents:
                 known = parent_id is None or scene.GetNodeByID(parent_id) is not None
                 if node.GetScene() is scene and known and node.GetTransformNodeID() != parent_id:
@@ -77,9 +77,5 @@ def harden(volume: slicer.vtkMRMLVolumeNode) -> Placement:
     if volume.GetParentTransformNode() is None:
         raise InputError(f"'{volume.GetName()}' is under no transform.", "Apply the registration to it first.")
     before = Placement.of(volume)
-    # The node would otherwise be resampled in place, and the voxels to go back to with it.
-    copy = vtk.vtkImageData()
-    copy.DeepCopy(before.image)
-    volume.SetAndObserveImageData(copy)
     volume.HardenTransform()
     return before
