@@ -24,6 +24,9 @@ from .slice_widgets import qMRMLSliceWidget
 from .slices import VIEWS, SliceView, application_logic
 
 
+PANEL_WIDTH = 420
+
+
 class qSlicerLayoutManager(QObject):
     """Three slice views; the layout's number is kept in the real layout node."""
 
@@ -100,12 +103,19 @@ class qSlicerMainWindow(QMainWindow):
         self.area.setWidgetResizable(True)
         self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.dock.setWidget(self.area)
-        self.dock.setMinimumWidth(420)
+        self.dock.setMinimumWidth(PANEL_WIDTH)
         self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self.dock)
         self.statusBar()
 
     def showPanel(self, panel: QWidget) -> None:
         self.area.setWidget(panel)
+
+    def fitPanel(self) -> None:
+        """As wide as the panel needs; Slicer's has no horizontal scroll bar either."""
+        panel = self.area.widget()
+        if panel is not None:
+            bar = self.area.verticalScrollBar().sizeHint().width()
+            self.dock.setMinimumWidth(max(PANEL_WIDTH, panel.minimumSizeHint().width() + bar + 4))
 
 
 class StartupEnvironment:

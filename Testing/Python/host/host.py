@@ -198,6 +198,7 @@ class Host:
     def grab_window(self, path: Path, size: tuple[int, int] = (1400, 900)) -> Path:
         """A PNG of the whole window: panel and slice views."""
         self.application.window.resize(*size)
+        self.application.window.fitPanel()
         self.turn()
         return self.grab(wrap(self.application.window), path)
 

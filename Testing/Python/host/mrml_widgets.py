@@ -102,6 +102,7 @@ class qMRMLNodeComboBox(qMRMLWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._box = QComboBox()
+        self._box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._nodes: list[Any] = []
         self._id = ""
         self._attributes: list[tuple[str, str, str | None]] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from typing import Any
 
+import shiboken6
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 from .pythonqt import QtObject, class_member, unwrap, wrap, wrapper_class
@@ -65,14 +66,18 @@ class Dialogs:
     def _closes_itself(self, dialog: QtWidgets.QDialog) -> int:
         """A message that goes after a while, as ``slicer.util.delayDisplay`` shows."""
         self.shown[-1] = " ".join(label.text() for label in dialog.findChildren(QtWidgets.QLabel))
-        timer = QtCore.QTimer(dialog)
-        timer.setSingleShot(True)
-        timer.timeout.connect(dialog.reject)
-        timer.start(SELF_CLOSING_MILLISECONDS)
-        dialog.exec()
-        if not timer.isActive():
+        late: list[bool] = []
+
+        def give_up() -> None:
+            if shiboken6.isValid(dialog) and dialog.isVisible():
+                late.append(True)
+                dialog.reject()
+
+        QtCore.QTimer.singleShot(SELF_CLOSING_MILLISECONDS, give_up)
+        result = dialog.exec()
+        if late:
             raise AssertionError(f"nobody answers the dialog: {self.shown[-1]}")
-        return dialog.result()
+        return result
 
     def path(self, *arguments: Any) -> str:
         self.shown.append(str(arguments[1]) if len(arguments) > 1 else "file dialog")
