@@ -23,7 +23,6 @@ from .mrml_widgets import qMRMLWidget
 from .slice_widgets import qMRMLSliceWidget
 from .slices import VIEWS, SliceView, application_logic
 
-
 PANEL_WIDTH = 420
 
 

@@ -205,6 +205,27 @@ class ctkPathLineEdit(QWidget):
         self._button.setVisible(self.showBrowseButton)
 
 
+class ctkDirectoryButton(QPushButton):
+    """A folder, shown on the button that chooses it."""
+
+    directoryChanged = Signal(str)
+    pythonqt_signals = {"directoryChanged(QString)": "directoryChanged"}
+
+    def _changed(self) -> None:
+        self.setText(self.directory)
+        self.directoryChanged.emit(self.directory)
+
+    directory = stored(str, "directory", "", _changed)
+
+
+class ctkDoubleSlider(QWidget):
+    """Only its name is needed: Slicer's Python layer mentions it."""
+
+
+class ctkDoubleRangeSlider(QWidget):
+    """Only its name is needed: Slicer's Python layer mentions it."""
+
+
 class ctkCheckBox(QCheckBox):
     """A check box."""
 

@@ -30,6 +30,8 @@ from .sample_sources import SampleSources
 from .ui_loader import make_loader_class
 
 GENUINE = ("i18n", "ScriptedLoadableModule", "parameterNodeWrapper", "packaging")
+_genuine: dict[str, types.ModuleType] = {}
+"""Slicer's own modules once imported: the library keeps references to them from one host to the next."""
 CTK = {
     kind.__name__: kind
     for module in (ctk_containers, ctk_inputs)
@@ -73,11 +75,17 @@ class Installation:
         if not (source / "ScriptedLoadableModule.py").is_file():
             raise FileNotFoundError(f"SLICER_PYTHON_DIR={folder} holds no ScriptedLoadableModule.py")
         for name in GENUINE:
-            self._modules.setdefault(f"slicer.{name}", sys.modules.pop(f"slicer.{name}", None))
+            self._modules.setdefault(f"slicer.{name}", None)
+        sys.modules.update(_genuine)
         self._path = list(slicer.__path__)
         slicer.__path__.insert(0, str(source))
 
     def undo(self) -> None:
+        if self._path is not None:
+            names = tuple(f"slicer.{name}" for name in GENUINE)
+            _genuine.update({name: module for name, module in sys.modules.items() if name.startswith(names)})
+            for name in GENUINE:
+                vars(slicer).pop(name, None)
         for name, before in self._modules.items():
             if before is None:
                 for known in [known for known in sys.modules if known == name or known.startswith(name + ".")]:
@@ -110,7 +118,7 @@ def install(
         done.attribute(name, wrapper_class(kind))
     hierarchy = types.ModuleType("qSlicerSubjectHierarchyModuleWidgetsPythonQt")
     for name in ("qMRMLSubjectHierarchyTreeView", "qMRMLSubjectHierarchyComboBox"):
-        setattr(hierarchy, name, type(name, (), {}))
+        setattr(hierarchy, name, wrapper_class(MRML[name]))
     done.module(hierarchy.__name__, hierarchy)
     done.replace(slicer.util, "executePythonModule", packages.execute)
     done.replace(importlib.metadata, "version", packages.version)

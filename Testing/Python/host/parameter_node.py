@@ -11,7 +11,17 @@ from typing import Any
 import slicer
 import vtk
 
-from .parameter_types import Choice, Decimals, FloatRange, Maximum, Minimum, Parameter, SingleStep, WithinRange
+from .parameter_types import (
+    Choice,
+    Decimals,
+    FloatRange,
+    Maximum,
+    Minimum,
+    Parameter,
+    RangeBounds,
+    SingleStep,
+    WithinRange,
+)
 
 
 class Connector:
@@ -53,7 +63,10 @@ def connection(widget: Any, parameter: Parameter) -> tuple[str, Callable[[], Any
     if value is str and kind == "QTextEdit":
         return ("textChanged", lambda: widget.toPlainText(), lambda new: widget.setPlainText(new))
     if value is FloatRange and kind == "ctkRangeWidget":
-        limit(widget, parameter, True, (0.0, 0.0))
+        bounds = parameter.find(RangeBounds)
+        if bounds is None:
+            raise RuntimeError(f"{parameter.name}: a ctkRangeWidget needs RangeBounds")
+        widget.setRange(bounds.minimum, bounds.maximum)
         read = lambda: FloatRange(widget.minimumValue, widget.maximumValue)  # noqa: E731
         return ("valuesChanged", read, lambda new: widget.setValues(new.minimum, new.maximum))
     if value is pathlib.Path and kind == "ctkPathLineEdit":

@@ -91,6 +91,16 @@ class Exclude(Validator):
             raise ValueError(f"Value is {value}, which is excluded")
 
 
+@dataclass
+class RangeBounds(Validator):
+    minimum: Any
+    maximum: Any
+
+    def validate(self, value: Any) -> None:
+        if not (self.minimum <= value.minimum and value.maximum <= self.maximum):
+            raise ValueError(f"Range must be within the bound of [{self.minimum}, {self.maximum}], is {value}")
+
+
 class Parameter:
     """One typed value of a parameter node."""
 
@@ -99,7 +109,9 @@ class Parameter:
         arguments = typing.get_args(hint) if annotated else (hint,)
         self.name, self.hint, self.annotations = name, arguments[0], list(arguments[1:])
         options = [part for part in typing.get_args(self.hint) if part is not type(None)]
-        union = typing.get_origin(self.hint) in (typing.Union, types.UnionType)
+        if typing.get_origin(self.hint) is types.UnionType:
+            raise TypeError(f"{name}: Slicer's wrapper knows Union and Optional, not |")
+        union = typing.get_origin(self.hint) is typing.Union
         self.optional = union and len(options) < len(typing.get_args(self.hint))
         self.kinds = tuple(options) if union else (typing.get_origin(self.hint) or self.hint,)
         self.is_node = all(isinstance(k, type) and issubclass(k, slicer.vtkMRMLNode) for k in self.kinds)

@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
+from .ctk_inputs import ctkDoubleSpinBox, ctkRangeWidget, ctkSliderWidget
 from .mrml_widgets import qMRMLNodeComboBox, qMRMLWidget
 from .properties import stored
 
@@ -161,3 +162,23 @@ class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):
         (self._checked.add if checked else self._checked.discard)(node.GetID())
         if before != self._checked:
             self.checkedNodesChanged.emit()
+
+
+class qMRMLSliderWidget(ctkSliderWidget):
+    """A slider that knows units; here without them."""
+
+
+class qMRMLSpinBox(ctkDoubleSpinBox):
+    """A spin box that knows units; here without them."""
+
+
+class qMRMLRangeWidget(ctkRangeWidget):
+    """A range that knows units; here without them."""
+
+
+class qMRMLSubjectHierarchyTreeView(QWidget):
+    """Only its name is needed: Slicer's Python layer mentions it."""
+
+
+class qMRMLSubjectHierarchyComboBox(QWidget):
+    """Only its name is needed: Slicer's Python layer mentions it."""
