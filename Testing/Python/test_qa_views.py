@@ -28,7 +28,7 @@ from slicer_scene import (
 from VoxelOptRegistrationLib.mrml.geometry import Geometry, ijk_to_ras
 from VoxelOptRegistrationLib.qa.comparison import Window, in_window_of, swipe
 from VoxelOptRegistrationLib.qa.layers import read_views
-from VoxelOptRegistrationLib.qa.maps import jacobian_overlay
+from VoxelOptRegistrationLib.qa.maps import body_outline, jacobian_overlay
 from VoxelOptRegistrationLib.qa.pair import ComparedPair
 from VoxelOptRegistrationLib.qa.resampling import resample
 from VoxelOptRegistrationLib.qa.views import Review, View, ViewOptions
@@ -38,7 +38,8 @@ from vtk.util.numpy_support import vtk_to_numpy
 @pytest.fixture(autouse=True)
 def scene() -> slicer.vtkMRMLScene:
     scene = new_scene()
-    slicer.vtkSlicerColorLogic().SetMRMLScene(scene)  # as the Colors module does: the scene learns about legends
+    scene.colors_module = slicer.vtkSlicerColorLogic()  # as in Slicer, where the scene knows colour legends
+    scene.colors_module.SetMRMLScene(scene)
     for name in ("Red", "Yellow", "Green"):
         composite = slicer.vtkMRMLSliceCompositeNode()
         composite.SetLayoutName(name)
@@ -219,29 +220,51 @@ def test_entropy_below_the_threshold_is_not_shown() -> None:
     review = Review(registration)
     review.show(View.ENTROPY, ViewOptions(entropy_threshold=0.6))
     overlay = shown("Foreground")
-    assert overlay.GetImageData() is registration.entropy.GetImageData()
-    display = overlay.GetDisplayNode()
-    assert (display.GetApplyThreshold(), display.GetLowerThreshold()) == (1, pytest.approx(0.6))
+    producer = overlay.GetDisplayNode().GetImageDataConnection().GetProducer()
+    producer.Update()
+    drawn = vtk_to_numpy(producer.GetOutput().GetPointData().GetScalars())[:, 3].reshape(FIXED_SHAPE) > 0
+    entropy = slicer.util.arrayFromVolume(registration.entropy)
+    body = body_outline(slicer.util.arrayFromVolume(registration.fixed))
+    np.testing.assert_array_equal(drawn, body & (entropy >= np.float32(0.6)))
+    assert 0.1 < drawn.mean() < 0.5
     assert slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(overlay).GetVisibility()
     assert not registration.entropy.GetDisplayNode().GetApplyThreshold()
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(overlay)
+    review.show(View.BLEND, ViewOptions())
+    assert not legend.GetVisibility()
     review.show(View.ENTROPY, ViewOptions(entropy_threshold=0.0))
-    assert not shown("Foreground").GetDisplayNode().GetApplyThreshold()
+    assert legend.GetVisibility()
+    assert shown("Foreground").GetDisplayNode().GetLowerThreshold() == 0
 
 
 def test_jacobian_colours_as_slicer_draws_them() -> None:
     registration = add_registration()
     values = np.array([-0.4, 0.0, 0.02, 0.6, 1.0, 1.5, 5.0])
     slicer.util.arrayFromVolume(registration.jacobian)[0, 0, : values.size] = values
-    producer = jacobian_overlay(registration.jacobian).GetDisplayNode().GetImageDataConnection().GetProducer()
+    producer = (
+        jacobian_overlay(registration.jacobian, np.ones(FIXED_SHAPE, bool))
+        .GetDisplayNode()
+        .GetImageDataConnection()
+        .GetProducer()
+    )
     producer.Update()
     colors = vtk_to_numpy(producer.GetOutput().GetPointData().GetScalars())[: values.size].astype(int)
     fold, zero, shrunk, smaller, same, larger, grown = colors
     assert fold.tolist() == zero.tolist() == [255, 0, 220, 255]
-    assert shrunk[2] > 180 and shrunk[0] < 60 and shrunk[3] == 255
-    assert smaller[2] > smaller[0] and smaller[3] == 255
-    assert same[3] == 0
-    assert larger[0] > larger[2] and larger[3] == 255
-    assert grown[0] > 180 and grown[2] < 20 and grown[3] == 255
+    assert shrunk[2] > 180 and shrunk[0] < 60
+    assert smaller[2] > smaller[0] + 90
+    assert np.ptp(same[:3]) < 8
+    assert larger[0] > larger[2] + 90
+    assert grown[0] > 180 and grown[2] < 20
+    assert set(colors[:, 3]) == {255}
+
+
+def test_the_body_is_found_and_the_air_around_it_is_not() -> None:
+    k, j, i = np.ogrid[:12, :40, :50]
+    body = ((j - 20) / 15) ** 2 + ((i - 25) / 20) ** 2 < 1
+    lungs = ((j - 20) / 5) ** 2 + ((i - 18) / 6) ** 2 < 1
+    scan = np.where(body & ~lungs, 40.0, -1000.0) + 0 * k
+    np.testing.assert_array_equal(body_outline(scan), np.broadcast_to(body, scan.shape))
 
 
 def test_folds_are_marked_on_top() -> None:

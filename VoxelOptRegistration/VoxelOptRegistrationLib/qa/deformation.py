@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import slicer
 
-from .scratch import KEY_ATTRIBUTE, find_scratch
+from .scratch import KEY_ATTRIBUTE, find_scratch, scratch_node
 
+COLOR_STOPS = ((0.0, 0.3, 0.9, 1.0), (10.0, 0.5, 1.0, 0.4), (20.0, 1.0, 0.9, 0.2), (40.0, 1.0, 0.4, 0.2))
+"""Length in mm, red, green, blue."""
 GRID, ARROWS = "deformation grid", "deformation arrows"
 
 
@@ -49,6 +51,16 @@ def hide_deformation(scene: slicer.vtkMRMLScene) -> None:
             scene.RemoveNode(display)
 
 
+def _colors(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLProceduralColorNode:
+    """Colours by the length of the displacement, mm; bright ones, to stand out from grey images."""
+    node = scratch_node(scene, "deformation colors", "vtkMRMLProceduralColorNode", "Deformation, colors")
+    function = node.GetColorTransferFunction()
+    if function.GetSize() == 0:
+        for length_mm, red, green, blue in COLOR_STOPS:
+            function.AddRGBPoint(length_mm, red, green, blue)
+    return node
+
+
 def _display(
     transform: slicer.vtkMRMLTransformNode, key: str, visible: bool
 ) -> slicer.vtkMRMLTransformDisplayNode | None:
@@ -65,5 +77,6 @@ def _display(
         display.SetVisibility(False)
         display.SetAttribute(KEY_ATTRIBUTE, key)
         display = scene.AddNode(display)
+        display.SetAndObserveColorNodeID(_colors(scene).GetID())
         transform.AddAndObserveDisplayNodeID(display.GetID())
     return display

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 import numpy as np
 import slicer
@@ -13,7 +14,7 @@ from ..mrml.geometry import Geometry
 from .comparison import checkerboard, difference, swipe, tile_voxels
 from .deformation import show_arrows, show_grid
 from .layers import SavedViews, fit_viewers, read_views, restore_views, set_foreground_opacity, set_layers
-from .maps import entropy_overlay, fold_labels, jacobian_overlay
+from .maps import body_outline, entropy_overlay, fold_labels, hide_legends, jacobian_overlay, show_legend
 from .pair import ComparedPair
 from .record import Registration
 from .scratch import remove_scratch, scratch_volume
@@ -98,6 +99,7 @@ class Review:
             View.ENTROPY: self._entropy,
             View.JACOBIAN: self._jacobian,
         }
+        hide_legends(self._scene)
         draw[view](options)
         self.view = view
         self.draw_deformation(options)
@@ -151,13 +153,19 @@ class Review:
         self._show_mixture("Fixed minus moving", values, (-limit, limit))
 
     def _entropy(self, options: ViewOptions) -> None:
-        overlay = entropy_overlay(self.registration.entropy, options.entropy_threshold)
+        overlay = entropy_overlay(self.registration.entropy, options.entropy_threshold, self._body)
         set_layers(self._scene, self.registration.fixed, overlay, options.mix)
+        show_legend(overlay, "Displacement entropy")
 
     def _jacobian(self, options: ViewOptions) -> None:
         jacobian = self.registration.jacobian
-        overlay, folds = jacobian_overlay(jacobian), fold_labels(jacobian)
+        overlay, folds = jacobian_overlay(jacobian, self._body), fold_labels(jacobian)
         set_layers(self._scene, self.registration.fixed, overlay, options.mix, folds)
+        show_legend(overlay, "Jacobian determinant")
+
+    @cached_property
+    def _body(self) -> np.ndarray:
+        return body_outline(self._pair.fixed)
 
     def _show_mixture(self, title: str, values: np.ndarray, window: tuple[float, float] | None = None) -> None:
         geometry: Geometry = self._pair.geometry
