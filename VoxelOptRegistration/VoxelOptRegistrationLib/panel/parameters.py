@@ -25,9 +25,9 @@ class ResultPlacement(Enum):
     def label(self) -> str:
         """What the panel calls it."""
         return {
-            ResultPlacement.BOTH: _("Moving volume under the transform, and a warped volume"),
-            ResultPlacement.TRANSFORM: _("Moving volume under the transform"),
-            ResultPlacement.VOLUME: _("Warped volume on the fixed grid"),
+            ResultPlacement.BOTH: _("Moved volume and warped copy"),
+            ResultPlacement.TRANSFORM: _("Moved volume (under the transform)"),
+            ResultPlacement.VOLUME: _("Warped copy (on the fixed grid)"),
         }[self]
 
 
@@ -44,12 +44,12 @@ class AlignmentChoice(Enum):
     def label(self) -> str:
         """What the panel calls it."""
         return {
-            AlignmentChoice.AUTO: _("Automatic: the best of the ways below"),
-            AlignmentChoice.NONE: _("None: the volumes are where they should be"),
+            AlignmentChoice.AUTO: _("Automatic: the best of these"),
+            AlignmentChoice.NONE: _("None: leave them where they are"),
             AlignmentChoice.CENTER: _("Centers of the volumes"),
             AlignmentChoice.MOMENTS: _("Centers of mass"),
             AlignmentChoice.RIGID: _("Rigid: shift and turn"),
-            AlignmentChoice.AFFINE: _("Affine: shift, turn, scale and shear"),
+            AlignmentChoice.AFFINE: _("Affine: shift, turn, scale, shear"),
         }[self]
 
 
@@ -62,8 +62,8 @@ class FeatureChoice(Enum):
     def label(self) -> str:
         """What the panel calls it."""
         return {
-            FeatureChoice.MIND: _("Local structure (MIND-SSC), for any contrast"),
-            FeatureChoice.INTENSITY: _("Gray values, for the same contrast"),
+            FeatureChoice.MIND: _("Local structure (any contrast)"),
+            FeatureChoice.INTENSITY: _("Gray values (same contrast)"),
         }[self]
 
 

@@ -113,9 +113,8 @@ class RunSection:
         self._views = views
         self._left = TimeLeft(self._begin)
         self._show_pair()
-        self.onProgress(self._job.progress)
         self._ui.progressBar.visible = True
-        self.onLog(_("Registration started."))
+        self.onProgress(self._job.progress)
         self.update()
         self._changed()
         qt.QTimer.singleShot(TICK_MILLISECONDS, self.onTick)
