@@ -24,6 +24,7 @@ from VoxelOptRegistrationLib.mrml.job import RegistrationJob
 from VoxelOptRegistrationLib.mrml.logic import RegistrationLogic, RegistrationResult
 from VoxelOptRegistrationLib.mrml.parameters import show_preset
 from VoxelOptRegistrationLib.mrml.sample import add_sample_pair
+from VoxelOptRegistrationLib.mrml.sample_data import register_sample_data
 from VoxelOptRegistrationLib.panel.dependencies import ensure_dependencies, repair_torch
 from VoxelOptRegistrationLib.panel.device_box import DeviceBox
 from VoxelOptRegistrationLib.panel.mask_section import MaskSegments
@@ -53,6 +54,12 @@ class VoxelOptRegistration(ScriptedLoadableModule):
             "The method: Zhang H, Zhang Y, Wang J, Chen X, Hu R, Tian X, Li G, Liu M. VoxelOpt: Voxel-Adaptive Message "
             "Passing for Discrete Optimization in Deformable Abdominal CT Registration. arXiv 2506.19975, 2025."
         )
+        slicer.app.connect("startupCompleted()", registerSampleData)
+
+
+def registerSampleData() -> None:
+    """Offer pairs to try the module on in Slicer's module Sample Data."""
+    register_sample_data(Path(__file__).resolve().parent / "Resources" / "Icons")
 
 
 class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

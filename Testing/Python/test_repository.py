@@ -38,8 +38,13 @@ def cmake_list(name: str) -> list[str]:
 def module_files() -> set[str]:
     """Every file that Slicer has to package."""
     files = (file.relative_to(MODULE) for file in MODULE.rglob("*") if file.is_file())
-    hidden = ("__pycache__", ".egg-info")
-    return {f.as_posix() for f in files if f.name != "CMakeLists.txt" and not any(h in f.as_posix() for h in hidden)}
+    packaged = (file for file in files if not any(hidden_from_slicer(part) for part in file.parts))
+    return {file.as_posix() for file in packaged if file.name != "CMakeLists.txt"}
+
+
+def hidden_from_slicer(part: str) -> bool:
+    """Whether a file or folder of this name belongs to tools that run in the checkout."""
+    return part.startswith(".") or part == "__pycache__" or part.endswith(".egg-info")
 
 
 def imported(file: Path, *, file_scope_only: bool = False) -> set[str]:

@@ -207,13 +207,14 @@ class qSlicerApplication(QObject):
 class ModuleParent(qMRMLWidget):
     """The panel that Slicer gives to a scripted module's widget; its class has this name there."""
 
-    pythonqt_methods = (*qMRMLWidget.pythonqt_methods, "reload")
+    pythonqt_methods = (*qMRMLWidget.pythonqt_methods, "reload", "self")
 
     def __init__(self) -> None:
         super().__init__()
         QVBoxLayout(self)
         self._entered = True
         self.reload: Any = None
+        self.self: Any = None
 
     isEntered = Property(bool, lambda self: self._entered)
 

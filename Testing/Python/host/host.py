@@ -85,6 +85,7 @@ class Host:
             return widget
 
         representation.reload = make
+        representation.self = lambda: getattr(slicer.modules, name + "Widget")
         self.application.window.showPanel(representation)
         self.application.window.resize(1400, 900)
         self.application.window.show()

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 
 class SampleSources:
-    """Stand-in for the module SampleData: keeps what was registered and loads it on request."""
+    """Stand-in for the module SampleData: keeps what was registered and loads it on request.
+
+    `builtin` makes the nodes that Slicer's own samples would be, by name; without it they cannot be downloaded.
+    """
 
     def __init__(self) -> None:
         self.sources: dict[tuple[str, str], dict[str, Any]] = {}
+        self.builtin: dict[str, Callable[[], Any]] = {}
+
+    def download(self, name: str) -> Any:
+        if name not in self.builtin:
+            raise ConnectionError(f"the stand-in cannot download {name}")
+        return self.builtin[name]()
 
     def module(self) -> types.ModuleType:
         registry = self
@@ -57,6 +67,12 @@ class SampleSources:
                 if source.customDownloader is None:
                     raise ConnectionError("the stand-in downloads nothing")
                 return source.customDownloader(source)
+
+            def downloadMRBrainTumor1(self) -> Any:
+                return registry.download("MRBrainTumor1")
+
+            def downloadMRBrainTumor2(self) -> Any:
+                return registry.download("MRBrainTumor2")
 
         made = types.ModuleType("SampleData")
         made.SampleDataLogic = SampleDataLogic  # type: ignore[attr-defined]
