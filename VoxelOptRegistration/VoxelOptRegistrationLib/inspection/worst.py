@@ -50,7 +50,9 @@ def _extremes(values: np.ndarray, mask: np.ndarray, spacing_zyx: np.ndarray, sig
         candidates = np.stack(np.unravel_index(tied, left.shape), axis=-1)
         place = max(candidates, key=lambda index: _surroundings(shaded, index, spacing_zyx))
         found.append({"index": [int(k) for k in place[::-1]], "value": sign * float(values[tuple(place)])})
-        box = tuple(slice(max(0, k - r), k + r + 1) for k, r in zip(place, reach, strict=True))
+        box = tuple(
+            slice(max(0, k - r), min(size, k + r + 1)) for k, r, size in zip(place, reach, left.shape, strict=True)
+        )
         offsets = np.ogrid[box]
         apart = sum(((o - k) * mm) ** 2 for o, k, mm in zip(offsets, place, spacing_zyx, strict=True))
         left[box][apart < APART_MM**2] = -np.inf
