@@ -79,6 +79,16 @@ class Review:
         needed = {View.ENTROPY: self.registration.entropy, View.JACOBIAN: self.registration.jacobian}
         return tuple(view for view in View if view not in needed or _has_voxels(needed[view]))
 
+    @property
+    def active(self) -> bool:
+        """Whether there is something to restore."""
+        return self._saved is not None
+
+    def begin(self) -> None:
+        """Remember what the slice viewers show and where, if that was not done since the last `restore`."""
+        if self._saved is None:
+            self._saved = read_views(self._scene)
+
     def show(self, view: View, options: ViewOptions) -> None:
         """Show `view`; again with other options to change how it looks.
 
@@ -86,9 +96,8 @@ class Review:
         """
         if view not in self.available:
             raise ValueError(f"This registration has no volume for the view {view.value}.")
-        first = self._saved is None
-        if self._saved is None:
-            self._saved = read_views(self._scene)
+        first = self.view is None
+        self.begin()
         draw: dict[View, Callable[[ViewOptions], None]] = {
             View.BLEND: self._blend,
             View.SWIPE: self._swipe,
@@ -108,8 +117,7 @@ class Review:
 
     def draw_deformation(self, options: ViewOptions) -> None:
         """Draw or hide grid and arrows on top of whatever is shown."""
-        if self._saved is None:
-            self._saved = read_views(self._scene)
+        self.begin()
         show_grid(self.registration.transform, options.grid, options.spacing_mm)
         show_arrows(self.registration.transform, options.arrows, options.spacing_mm)
 
