@@ -1,0 +1,149 @@
+"""What becomes of a result: where moving stands, undo, apply again, harden, and a scene that is opened again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import slicer
+import vtk
+from logic_stand_in import known_mapping
+from panel_support import Panel, open_panel
+from slicer_scene import FLIP, add_linear_transform, affine, map_points, to_world
+
+
+@pytest.fixture
+def panel(tmp_path: Path) -> Iterator[Panel]:
+    with open_panel(tmp_path) as opened:
+        yield opened
+
+
+def corners(volume: slicer.vtkMRMLScalarVolumeNode) -> list[float]:
+    bounds = [0.0] * 6
+    volume.GetRASBounds(bounds)
+    return bounds
+
+
+def test_a_result_is_undone_and_applied_again_with_one_click_each(panel: Panel) -> None:
+    _, moving = panel.choose()
+    pose = add_linear_transform(affine(origin=(2.0, 0.0, 1.0)), "pose")
+    moving.SetAndObserveTransformNodeID(pose.GetID())
+    assert not panel.ui.undoButton.visible
+    panel.run()
+    transform = panel.parameters.outputTransform
+    chain = (moving.GetParentTransformNode(), pose.GetParentTransformNode())
+    assert chain == (pose, transform) and panel.ui.undoButton.text == "Undo"
+    panel.host.click(panel.ui.undoButton)
+    assert moving.GetParentTransformNode() is pose and pose.GetParentTransformNode() is None
+    assert panel.ui.undoButton.text == "Apply to moving volume" and not panel.ui.hardenButton.enabled
+    panel.host.click(panel.ui.undoButton)
+    assert pose.GetParentTransformNode() is transform and panel.ui.undoButton.text == "Undo"
+
+
+def test_hardening_resamples_the_voxels_and_is_undone(panel: Panel) -> None:
+    _, moving = panel.choose()
+    pose = add_linear_transform(affine(origin=(2.0, 0.0, 1.0)), "pose")
+    moving.SetAndObserveTransformNodeID(pose.GetID())
+    voxels, where = slicer.util.arrayFromVolume(moving).copy(), corners(moving)
+    panel.run()
+    whole = to_world(moving.GetParentTransformNode())
+    panel.host.click(panel.ui.hardenButton)
+    assert moving.GetParentTransformNode() is None and pose.GetParentTransformNode() is not None
+    hardened = slicer.util.arrayFromVolume(moving)
+    assert hardened.shape != voxels.shape
+    middle = np.array([0.5 * (where[0] + where[1]), 0.5 * (where[2] + where[3]), 0.5 * (where[4] + where[5])])
+    assert np.linalg.norm(map_points(whole, [middle])[0] - middle) > 1.0
+    assert panel.ui.undoButton.text == "Undo" and not panel.ui.hardenButton.enabled
+    panel.host.click(panel.ui.undoButton)
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(moving), voxels)
+    assert moving.GetParentTransformNode() is pose and pose.GetParentTransformNode() is None
+    panel.host.click(panel.ui.undoButton)
+    assert pose.GetParentTransformNode() is panel.parameters.outputTransform
+
+
+def test_a_hardened_volume_shows_at_every_point_what_the_transform_brought_there(panel: Panel) -> None:
+    """A volume of x coordinates, hardened: at a point it holds the coordinate that the known mapping leads to."""
+    _, moving = panel.choose()
+    shape = (24, 24, 24)
+    k, j, i = np.meshgrid(*[np.arange(size) for size in shape], indexing="ij")
+    slicer.util.updateVolumeFromArray(moving, (i - 12.0).astype(np.float32) * 2)
+    matrix = affine((2.0, 2.0, 2.0), (-24.0, -24.0, -24.0))
+    moving.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(matrix))
+    panel.run()
+    panel.host.click(panel.ui.hardenButton)
+    ras_to_ijk = vtk.vtkMatrix4x4()
+    moving.GetRASToIJKMatrix(ras_to_ijk)
+    hardened = slicer.util.arrayFromVolume(moving)
+    for point in np.random.default_rng(0).uniform(-8, 8, (20, 3)):
+        index = np.rint(ras_to_ijk.MultiplyPoint((*point, 1.0))[:3]).astype(int)
+        voxel = np.array([*index, 1.0]) @ np.linalg.inv(slicer.util.arrayFromVTKMatrix(ras_to_ijk)).T
+        expected = (known_mapping(voxel[:3] * FLIP) * FLIP)[0]
+        assert hardened[tuple(index[::-1])] == pytest.approx(expected, abs=0.25)
+
+
+@pytest.mark.parametrize(
+    ("choice", "moved", "warped"),
+    [
+        ("Moved volume and warped copy", True, True),
+        ("Moved volume (under the transform)", True, False),
+        ("Warped copy (on the fixed grid)", False, True),
+    ],
+)
+def test_the_chosen_result_and_no_other(panel: Panel, choice: str, moved: bool, warped: bool) -> None:
+    fixed, moving = panel.choose()
+    panel.host.select(panel.ui.placementSelector, choice)
+    panel.run()
+    transform = panel.parameters.outputTransform
+    assert transform is not None and (moving.GetParentTransformNode() is transform) == moved
+    assert (panel.parameters.outputVolume is not None) == warped
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    shown = panel.parameters.outputVolume if warped else moving
+    assert {node.GetForegroundVolumeID() for node in composites} == {shown.GetID()}
+    assert panel.ui.undoButton.text == ("Undo" if moved else "Apply to moving volume")
+
+
+def test_without_an_inverse_none_is_made(panel: Panel) -> None:
+    panel.choose()
+    panel.open("maps")
+    panel.host.click(panel.ui.createInverseCheckBox)
+    panel.run()
+    assert panel.parameters.inverseTransform is None
+
+
+def test_both_volumes_under_one_transform_give_the_copy_and_a_word_why(panel: Panel) -> None:
+    fixed, moving = panel.choose()
+    couch = add_linear_transform(affine(origin=(0.0, 5.0, 0.0)), "couch")
+    for volume in (fixed, moving):
+        volume.SetAndObserveTransformNodeID(couch.GetID())
+    panel.run()
+    assert "The transform 'couch' moves both volumes" in panel.status
+    assert couch.GetParentTransformNode() is None and panel.parameters.outputVolume is not None
+    assert "No preview" in panel.ui.logText.plainText
+
+
+def test_another_moving_volume_has_nothing_to_undo(panel: Panel) -> None:
+    fixed, _ = panel.choose()
+    panel.run()
+    assert panel.ui.undoButton.visible
+    panel.host.select(panel.ui.movingSelector, panel.parameters.outputVolume)
+    assert not panel.ui.undoButton.visible
+
+
+def test_a_scene_that_is_opened_again_can_still_be_undone(panel: Panel, tmp_path: Path) -> None:
+    panel.choose()
+    panel.run()
+    path = tmp_path / "scene.mrml"
+    slicer.mrmlScene.SetURL(str(path))
+    assert slicer.mrmlScene.Commit()
+    slicer.mrmlScene.Clear(False)
+    panel.host.turn()
+    assert not panel.ui.undoButton.visible
+    slicer.mrmlScene.SetURL(str(path))
+    assert slicer.mrmlScene.Import()
+    panel.host.turn()
+    moving = panel.parameters.movingVolume
+    assert moving.GetParentTransformNode() is panel.parameters.outputTransform
+    panel.host.click(panel.ui.undoButton)
+    assert moving.GetParentTransformNode() is None
