@@ -135,12 +135,14 @@ class qSlicerApplication(QObject):
         *("testingEnabled", "processEvents", "layoutManager", "applicationLogic", "moduleManager"),
         *("startupEnvironment", "pauseRender", "resumeRender", "setOverrideCursor", "restoreOverrideCursor"),
         *("userSettings", "settings", "mrmlScene", "topLevelWidgets", "translate"),
+        *("moduleDocumentationUrl",),
     )
     applicationName = Property(str, lambda self: "Slicer")
     applicationVersion = Property(str, lambda self: "5.12.0-stand-in")
     majorVersion = Property(int, lambda self: 5)
     minorVersion = Property(int, lambda self: 12)
     revision = Property(str, lambda self: "stand-in")
+    documentationBaseUrl = Property(str, lambda self: "https://slicer.readthedocs.io/en/latest/")
     os = Property(str, lambda self: "linux")
 
     def __init__(self, folder: Path, size: tuple[int, int]) -> None:
@@ -196,6 +198,9 @@ class qSlicerApplication(QObject):
 
     def mrmlScene(self) -> slicer.vtkMRMLScene:
         return slicer.mrmlScene
+
+    def moduleDocumentationUrl(self, name: str) -> str:
+        return f"{self.documentationBaseUrl}user_guide/modules/{name.lower()}.html"
 
     def translate(self, context: str, text: str) -> str:
         return text

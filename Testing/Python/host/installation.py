@@ -76,7 +76,10 @@ class Installation:
             raise FileNotFoundError(f"SLICER_PYTHON_DIR={folder} holds no ScriptedLoadableModule.py")
         for name in GENUINE:
             self._modules.setdefault(f"slicer.{name}", None)
-        sys.modules.update(_genuine)
+        for name, module in _genuine.items():
+            sys.modules[name] = module
+            if name.count(".") == 1:
+                setattr(slicer, name.partition(".")[2], module)
         self._path = list(slicer.__path__)
         slicer.__path__.insert(0, str(source))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import pathlib
 import typing
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -124,8 +125,8 @@ def parameterNodeWrapper(kind: type) -> type:
     body: dict[str, Any] = {
         "__init__": _initialise,
         "allParameters": parameters,
-        "getValue": lambda self, name: parameters[name].read(self.parameterNode),
-        "setValue": lambda self, name, value: parameters[name].write(self.parameterNode, value),
+        "getValue": _get,
+        "setValue": _set,
         "default": lambda self, name: parameters[name].default,
         "connectGui": _connect_gui,
         "connectParametersToGui": _connect,
@@ -144,10 +145,23 @@ def parameterNodeWrapper(kind: type) -> type:
 
 
 def _property(parameter: Parameter) -> property:
-    return property(
-        lambda self: parameter.read(self.parameterNode),
-        lambda self, value: parameter.write(self.parameterNode, value),
-    )
+    name = parameter.name
+    return property(lambda self: _get(self, name), lambda self, value: _set(self, name, value))
+
+
+def _get(self: Any, name: str) -> Any:
+    """As in Slicer, a value is what it was when the node was last modified, also where a chosen node has gone since."""
+    if name not in self.allParameters:
+        raise ValueError(f"Cannot find a param with the given name: {name}")
+    parameter = self.allParameters[name]
+    return self._values[name] if parameter.cached else parameter.read(self.parameterNode)
+
+
+def _set(self: Any, name: str, value: Any) -> None:
+    parameter = self.allParameters[name]
+    with slicer.util.NodeModify(self.parameterNode):
+        parameter.write(self.parameterNode, value)
+        self._values[name] = parameter.read(self.parameterNode)
 
 
 def _initialise(self: Any, parameterNode: slicer.vtkMRMLScriptedModuleNode) -> None:
@@ -157,6 +171,15 @@ def _initialise(self: Any, parameterNode: slicer.vtkMRMLScriptedModuleNode) -> N
     for parameter in self.allParameters.values():
         if not parameter.present(parameterNode):
             parameter.write(parameterNode, parameter.default)
+    self._values = {name: parameter.read(parameterNode) for name, parameter in self.allParameters.items()}
+    reference = weakref.ref(self)
+
+    def read_again(caller: vtk.vtkObject, event: str) -> None:
+        wrapper = reference()
+        if wrapper is not None:
+            wrapper._values = {name: item.read(parameterNode) for name, item in wrapper.allParameters.items()}
+
+    parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, read_again)
 
 
 def _connect_gui(self: Any, gui: Any) -> int:

@@ -119,6 +119,7 @@ class Parameter:
         simple = self.kinds[0] in known or issubclass(self.kinds[0], enum.Enum)
         if not (self.is_node or (len(self.kinds) == 1 and simple)):
             raise TypeError(f"Unable to create serializer for {name}: {hint}")
+        self.cached = self.kinds[0] not in (list, dict)
         self.default = default if default is not None else self._default()
 
     def find(self, kind: type) -> Any:
