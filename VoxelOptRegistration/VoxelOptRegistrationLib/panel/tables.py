@@ -9,7 +9,10 @@ import qt
 
 
 def fill_table(table: Any, headers: Sequence[str], rows: Sequence[Sequence[str]], hints: Sequence[str] = ()) -> None:
-    """Show texts, the first column to the left and the others to the right; hints are tool tips, one for each row."""
+    """Show texts, the first column to the left and the others to the right; hints are tool tips, one for each row.
+
+    Few columns share the table's width; many are scrolled.
+    """
     table.setColumnCount(len(headers))
     table.setHorizontalHeaderLabels(list(headers))
     table.setRowCount(len(rows))
@@ -24,3 +27,7 @@ def fill_table(table: Any, headers: Sequence[str], rows: Sequence[Sequence[str]]
     table.verticalHeader().visible = False
     table.resizeColumnsToContents()
     table.resizeRowsToContents()
+    few = len(headers) <= 3
+    table.horizontalHeader().setSectionResizeMode(
+        0, qt.QHeaderView.Stretch if few else qt.QHeaderView.ResizeToContents
+    )

@@ -49,7 +49,7 @@ def _similarity(report: dict[str, Any]) -> list[Measure]:
     shares = (similarity.get("overlap_percent_before"), similarity.get("overlap_percent_after"))
     return [
         Measure("Fixed body covered by moving", *shares, "%", "Outside, nothing can be compared"),
-        row("Normalised mutual information", "nmi", "1 to 2, higher is more alike; also across modalities"),
+        row("Normalized mutual information", "nmi", "1 to 2, higher is more alike; also across modalities"),
         row("Correlation", "ncc", "1 is perfect; within one modality"),
         row("Mean absolute difference", "mad", "In the fixed volume's units; within one modality"),
     ]

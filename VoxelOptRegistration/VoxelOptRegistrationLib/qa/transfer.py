@@ -16,6 +16,9 @@ from .record import Registration
 from .resampling import resample
 
 
+_INVERSE_OF = "voxelOptInverseOf"
+
+
 class Direction(Enum):
     """Where nodes are taken: onto the fixed volume from the moving one, or the other way."""
 
@@ -33,20 +36,21 @@ def transform_for(registration: Registration, direction: Direction) -> slicer.vt
         return registration.transform
     if registration.inverse is not None:
         return registration.inverse
-    scene, origin = registration.transform.GetScene(), registration.transform.GetID()
+    scene = registration.transform.GetScene()
     collection = scene.GetNodesByClass("vtkMRMLTransformNode")
     collection.UnRegister(None)
     for index in range(collection.GetNumberOfItems()):
         node = collection.GetItemAsObject(index)
-        if node.GetAttribute(f"{PREFIX}.InverseOf") == origin:
+        if node.GetNodeReference(_INVERSE_OF) is registration.transform:
             break
     else:
         node = scene.AddNewNodeByClass(
             "vtkMRMLTransformNode", scene.GenerateUniqueName(f"{registration.name}, inverted")
         )
-        node.SetAttribute(f"{PREFIX}.InverseOf", origin)
     node.CopyContent(registration.transform)
     node.Inverse()
+    node.SetNodeReferenceID(_INVERSE_OF, registration.transform.GetID())
+    node.SetAttribute(f"{PREFIX}.Role", "inverse")
     return node
 
 
