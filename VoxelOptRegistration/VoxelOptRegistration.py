@@ -30,6 +30,7 @@ from VoxelOptRegistrationLib.panel.device_box import DeviceBox
 from VoxelOptRegistrationLib.panel.mask_section import MaskSegments
 from VoxelOptRegistrationLib.panel.options_section import OptionsSection
 from VoxelOptRegistrationLib.panel.parameters import ResultPlacement, VoxelOptRegistrationParameterNode
+from VoxelOptRegistrationLib.panel.qa_section import QASection
 from VoxelOptRegistrationLib.panel.result_section import ResultSection
 from VoxelOptRegistrationLib.panel.run_section import RunSection
 from VoxelOptRegistrationLib.qa.layers import SavedViews
@@ -82,14 +83,16 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.result = ResultSection(self.ui, self.logic)
         self.options = OptionsSection(self.ui)
         self.devices = DeviceBox(self.ui, self.logic)
-        self.masks = [
-            MaskSegments(self.ui.fixedMaskSegmentSelector, self.ui.fixedMaskSegmentSelectorLabel, "fixed"),
-            MaskSegments(self.ui.movingMaskSegmentSelector, self.ui.movingMaskSegmentSelectorLabel, "moving"),
-        ]
+        self.qa = QASection(self.ui.qaContainer)
+        self.parts: list[Any] = [self.options, self.devices, self.result, self.qa, self.run]
+        for role in ("fixed", "moving"):
+            selector = f"{role}MaskSegmentSelector"
+            self.parts.append(MaskSegments(getattr(self.ui, selector), getattr(self.ui, f"{selector}Label"), role))
         for event, method in (
             (slicer.vtkMRMLScene.StartCloseEvent, self.onSceneStartClose),
             (slicer.vtkMRMLScene.EndCloseEvent, self.onSceneEndClose),
             (slicer.vtkMRMLScene.EndImportEvent, self.onSceneEndImport),
+            (slicer.vtkMRMLScene.StartSaveEvent, self.onSceneStartSave),
         ):
             self.addObserver(slicer.mrmlScene, event, method)
         self.initializeParameterNode()
@@ -98,6 +101,7 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         """End the background process and let go of the scene; called when the module is unloaded or Slicer ends."""
         self.run.close()
         self.devices.close()
+        self.qa.close()
         self.setParameterNode(None)
         self.removeObservers()
         self.logic.close()
@@ -105,8 +109,16 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
     def enter(self) -> None:
         self.initializeParameterNode()
 
+    def exit(self) -> None:
+        """The user goes to another module: the slice views show again what they showed before they were used here."""
+        self.qa.leave()
+
+    def onSceneStartSave(self, caller: Any, event: Any) -> None:
+        self.qa.leave()
+
     def onSceneStartClose(self, caller: Any, event: Any) -> None:
         self.run.cancel()
+        self.qa.leave()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller: Any, event: Any) -> None:
@@ -114,10 +126,12 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
             self.initializeParameterNode()
 
     def onSceneEndImport(self, caller: Any, event: Any) -> None:
-        self.setParameterNode(self._parameterNode)
+        # A wrapper keeps the values that it has read; what came with the scene needs a new one.
+        if self._parameterNode is not None:
+            self.initializeParameterNode()
 
     def initializeParameterNode(self) -> None:
-        """Show the scene's parameter node, with the first volumes of the scene where none were chosen yet."""
+        """Show the parameter node of the scene."""
         self.setParameterNode(self.logic.getParameterNode())
 
     def setParameterNode(self, parameterNode: Any) -> None:
@@ -134,17 +148,20 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
             names.pop(None, None)
             self._parameterNodeGuiTag = parameterNode.connectParametersToGui(names)
             self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.updatePanel)
-        for part in (self.run, self.result, self.options, self.devices, *self.masks):
+        for part in self.parts:
             part.setParameterNode(parameterNode)
 
     def updatePanel(self, caller: Any = None, event: Any = None) -> None:
-        for part in (self.options, self.devices, *self.masks, self.result, self.run):
+        for part in self.parts:
             part.update()
 
     def start(self, **callbacks: Any) -> RegistrationJob:
         """Begin the registration that the parameter node describes, once everything it needs is installed."""
+        self.qa.leave()
         ensure_dependencies(Path(self.resourcePath("requirements.txt")), _("VoxelOpt Registration"))
-        return self.logic.registerFromParameters(self._parameterNode, waitForCompletion=False, **callbacks)
+        job = self.logic.registerFromParameters(self._parameterNode, waitForCompletion=False, **callbacks)
+        assert isinstance(job, RegistrationJob)
+        return job
 
     def repair(self) -> None:
         """Install PyTorch again; the registration process ends before, as it holds PyTorch's files."""
@@ -157,6 +174,7 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         for section in ("inputs", "outputs", "masks", "alignment", "maps", "advanced", "device"):
             getattr(self.ui, f"{section}Section").enabled = not running
         self.result.setRunning(running)
+        self.qa.setRunning(running)
 
     def showResult(self, job: RegistrationJob, views: SavedViews) -> str:
         """Remember the outputs, so that the next run fills the same nodes, and lay the result over the fixed volume.
@@ -175,6 +193,7 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         trouble = ""
         if parameters.placement is not ResultPlacement.VOLUME:
             trouble = self.result.apply(result.outputTransformNode, parameters.movingVolume, parameters.fixedVolume)
+        self.qa.onResult(result, parameters.fixedVolume, parameters.movingVolume)
         shown = result.outputVolumeNode or parameters.movingVolume
         slicer.util.setSliceViewerLayers(background=parameters.fixedVolume, foreground=shown, foregroundOpacity=0.5)
         return trouble

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import inspect
 import os
 import time
@@ -421,6 +422,10 @@ def test_missing_pytorch_is_said_before_anything_starts(start: Start, monkeypatc
             raise importlib.metadata.PackageNotFoundError(name)
         return installed(name)
 
+    found = importlib.util.find_spec
     monkeypatch.setattr(importlib.metadata, "version", without_torch)
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "torch" else found(name, *more)
+    )
     with start() as logic, pytest.raises(ComputationError, match="PyTorch is not installed.*PyTorch extension"):
         logic.registerVolumes(fixed, moving)

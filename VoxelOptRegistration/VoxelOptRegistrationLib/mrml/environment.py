@@ -14,7 +14,6 @@ import slicer
 
 from ..errors import ComputationError
 
-
 OLDEST_TORCH = (2, 4)
 
 

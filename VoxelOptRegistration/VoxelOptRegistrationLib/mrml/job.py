@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,9 +15,11 @@ from ..progress import Progress
 from ..worker.client import WorkerClient
 from ..worker.data import Callbacks, ImageData, RegistrationOutcome, RegistrationRequest
 from ..worker.job import JobState
+from .preparation import Preparation
 
 Scheduler = Callable[[int, Callable[[], None]], None]
 POLL_MILLISECONDS = 100
+ENDING_MILLISECONDS = 5
 
 
 class Preview(Protocol):
@@ -48,7 +49,8 @@ class RegistrationJob:
     cancelled. result: what `finish` made of the outcome. All of it changes only inside `poll`, `wait` and `cancel`, on
     the thread that calls them, which must be the one that may touch the scene.
 
-    prepare: makes of the outcome, on a thread of its own, what is slow to make and is no node; `finish` gets that.
+    prepare: makes of the outcome, on a thread of its own, what is slow to make and is no node; finish: writes that to
+    nodes step by step, one step a `poll`, and returns the result.
     watched: nodes without which the run is pointless, by what to call them; where one leaves the scene, or the scene is
     closed, the job is cancelled. scheduler: like ``qt.QTimer.singleShot``; without one the caller polls or waits.
     """
@@ -58,7 +60,7 @@ class RegistrationJob:
         client: WorkerClient,
         request: RegistrationRequest,
         prepare: Callable[[RegistrationOutcome], Any],
-        finish: Callable[[Any], Any],
+        finish: Callable[[Any], Generator[None, None, Any]],
         watched: Mapping[str, slicer.vtkMRMLNode],
         scheduler: Scheduler | None = None,
         listeners: Listeners | None = None,
@@ -68,8 +70,9 @@ class RegistrationJob:
         self.result: Any = None
         self.progress = Progress("start", 0.0, "Starting")
         self._prepare: Callable[[RegistrationOutcome], Any] | None = prepare
-        self._finish: Callable[[Any], Any] | None = finish
-        self._preparation: _Preparation | None = None
+        self._finish = finish
+        self._preparation: Preparation | None = None
+        self._writing: Generator[None, None, Any] | None = None
         self._watched = [(title, node, node.GetName()) for title, node in watched.items()]
         self._scene = slicer.mrmlScene
         self._scheduler = scheduler
@@ -98,7 +101,7 @@ class RegistrationJob:
         return self._state is not None
 
     def poll(self) -> JobState:
-        """Deliver what has arrived, write the outputs if the worker is done, and return."""
+        """Deliver what has arrived, write the next output if the worker is done, and return."""
         if self.finished or self._busy:
             return self.state
         self._busy = True
@@ -106,7 +109,7 @@ class RegistrationJob:
             self._check_nodes()
             self._job.poll()
             if self._job.finished and self._prepared():
-                self._end()
+                self._advance()
         finally:
             self._busy = False
         if self.finished and self._listeners.completed is not None:
@@ -124,8 +127,12 @@ class RegistrationJob:
         return self.state
 
     def cancel(self) -> None:
-        """Ask the job to stop and return at once; it ends within seconds, in `poll` or `wait`, and changes no node."""
-        self._stop(Cancelled())
+        """Ask the job to stop and return at once; it ends within seconds, in `poll` or `wait`, and changes no node.
+
+        Once the outputs are being written, which is a matter of moments, it is too late.
+        """
+        if self._writing is None:
+            self._stop(Cancelled())
 
     def abandon(self) -> None:
         """Cancel, call nobody any more, and wait until the background process is free again."""
@@ -138,7 +145,8 @@ class RegistrationJob:
             self.poll()
         finally:
             if not self.finished and self._scheduler is not None:
-                self._scheduler(POLL_MILLISECONDS, self._turn)
+                ending = self._writing is not None or self._preparation is not None
+                self._scheduler(ENDING_MILLISECONDS if ending else POLL_MILLISECONDS, self._turn)
 
     def _on_progress(self, progress: Progress) -> None:
         self.progress = progress
@@ -174,70 +182,59 @@ class RegistrationJob:
 
     def _prepared(self) -> bool:
         """Whether the outputs can be written, or there is nothing to write."""
+        if self._writing is not None:
+            return True
         if self._preparation is None:
             outcome, self._job.outcome = self._job.outcome, None
             prepare, self._prepare = self._prepare, None
             if outcome is None or prepare is None or self._stopped is not None:
                 return True
-            self._preparation = _Preparation(prepare, outcome)
+            self._preparation = Preparation(prepare, outcome)
         return self._preparation.over
 
-    def _end(self) -> None:
-        finish, self._finish = self._finish, None
-        preview, self._preview = self._preview, None
-        preparation, self._preparation = self._preparation, None
-        assert finish is not None
+    def _advance(self) -> None:
+        """Write the next output; where there is none left, or none to write, the job has ended."""
         try:
-            if preview is not None:
-                preview.withdraw()
             if self._stopped is not None:
+                if self._writing is not None:
+                    self._writing.throw(self._stopped)
                 raise self._stopped
             if self._job.error is not None:
                 raise self._job.error
-            assert preparation is not None
-            self.result = finish(preparation.result())
-            self._state = JobState.DONE
-            return
+            if self._writing is None:
+                preparation, self._preparation = self._preparation, None
+                assert preparation is not None
+                self._writing = self._finish(preparation.result())
+            next(self._writing)
+        except StopIteration as end:
+            self.result = end.value
+            self._end(JobState.DONE)
         except RegistrationError as error:
-            self.error = error
+            self._fail(error)
         except MemoryError as error:
-            self.error = ComputationError("There is not enough memory for the outputs.", "Close other scenes or crop.")
-            self.error.__cause__ = error
+            short = ComputationError("There is not enough memory for the outputs.", "Close other scenes or crop.")
+            self._fail(short, error)
         except Exception as error:
             logging.getLogger(__name__).exception("Writing the outputs of a registration failed")
-            self.error = ComputationError(f"The outputs could not be written: {error}", "See the log for details.")
-            self.error.__cause__ = error
-        finally:
-            self._watched = []
-        self._state = JobState.CANCELLED if isinstance(self.error, Cancelled) else JobState.FAILED
+            failure = ComputationError(f"The outputs could not be written: {error}", "See the log for details.")
+            self._fail(failure, error)
+
+    def _fail(self, error: RegistrationError, cause: Exception | None = None) -> None:
+        if cause is not None:
+            error.__cause__ = cause
+        self.error = error
+        self._end(JobState.CANCELLED if isinstance(error, Cancelled) else JobState.FAILED)
+
+    def _end(self, state: JobState) -> None:
+        if self._preview is not None:
+            self._preview.withdraw()
+        # What the run held on to can be large: copies of volumes inside `finish`, and what was prepared.
+        self._preview = self._preparation = self._writing = None
+        self._finish = _finished
+        self._watched = []
+        self._state = state
 
 
-class _Preparation:
-    """`prepare` at work on a thread of its own."""
-
-    def __init__(self, prepare: Callable[[RegistrationOutcome], Any], outcome: RegistrationOutcome) -> None:
-        self._prepare: Callable[[RegistrationOutcome], Any] | None = prepare
-        self._outcome: RegistrationOutcome | None = outcome
-        self._made: Any = None
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="registration outputs", daemon=True)
-        self._thread.start()
-
-    @property
-    def over(self) -> bool:
-        return not self._thread.is_alive()
-
-    def result(self) -> Any:
-        """What `prepare` returned; raises what it raised."""
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._made
-
-    def _run(self) -> None:
-        prepare, outcome, self._prepare, self._outcome = self._prepare, self._outcome, None, None
-        assert prepare is not None and outcome is not None
-        try:
-            self._made = prepare(outcome)
-        except Exception as error:
-            self._error = error
+def _finished(_: object) -> Generator[None, None, None]:
+    """Write nothing."""
+    yield

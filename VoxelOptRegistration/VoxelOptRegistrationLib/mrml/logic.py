@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -154,9 +154,9 @@ class RegistrationLogic:
         def prepare(outcome: RegistrationOutcome) -> tuple[PreparedOutputs, dict[str, Any]]:
             return prepare_outputs(outcome, wanted, fixed.geometry, moving.geometry), outcome.report
 
-        def finish(made: tuple[PreparedOutputs, dict[str, Any]]) -> RegistrationResult:
+        def finish(made: tuple[PreparedOutputs, dict[str, Any]]) -> Generator[None, None, RegistrationResult]:
             prepared, report = made
-            written = write_outputs(prepared, outputs, fixed, moving, provenance)
+            written = yield from write_outputs(prepared, outputs, fixed, moving, provenance)
             return RegistrationResult(
                 written.transform, written.volume, written.entropy, written.jacobian, written.inverse, report
             )

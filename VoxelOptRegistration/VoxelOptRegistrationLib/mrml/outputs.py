@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -110,16 +110,17 @@ def write_outputs(
     fixed: PlacedVolume,
     moving: PlacedVolume,
     provenance: Mapping[str, str],
-) -> OutputNodes:
+) -> Generator[None, None, OutputNodes]:
     """Give the result to the given nodes and, where there is none for a part of it, to new ones; returns all of them.
 
-    Transforms stand in the world. Volumes take the fixed volume's IJK to RAS and parent transform where its voxels are
-    still where they were when the run began; else (a non-linear parent, or one that has changed since) its lattice in
-    the world. If something fails, new nodes are removed.
+    One node a step, so that the application can answer in between. Transforms stand in the world. Volumes take the
+    fixed volume's IJK to RAS and parent transform where its voxels are still where they were when the run began; else
+    (a non-linear parent, or one that has changed since) its lattice in the world. If something fails, or is thrown in,
+    new nodes are removed.
     """
     scene = slicer.mrmlScene
-    images = prepared.images
     created: list[slicer.vtkMRMLNode] = []
+    written: dict[str, slicer.vtkMRMLNode] = {}
 
     def obtain(name: str, kind: str) -> slicer.vtkMRMLNode:
         node = getattr(outputs, name)
@@ -127,28 +128,30 @@ def write_outputs(
             title = scene.GenerateUniqueName(f"{moving.name} to {fixed.name}: {_TITLES[name]}")
             node = scene.AddNewNodeByClass(kind, title)
             created.append(node)
+        written[name] = node
         return node
 
     try:
-        grids = {name: obtain(name, "vtkMRMLTransformNode") for name in prepared.transforms}
-        volumes = {name: obtain(name, "vtkMRMLScalarVolumeNode") for name in images}
         for name, transform in prepared.transforms.items():
-            set_resampling(grids[name], transform)
-        for name, image in images.items():
-            _place(volumes[name], image, fixed)
-        complete = replace(outputs, **grids, **volumes)
-        for name, node in complete.given().items():
-            fresh = node.GetDisplayNode() is None or node.GetAttribute(f"{PREFIX}.Role") != name
+            node = obtain(name, "vtkMRMLTransformNode")
+            set_resampling(node, transform)
             _describe(node, name, fixed.node, moving.node, provenance)
-            if fresh and name in images:
+            yield
+        for name, image in prepared.images.items():
+            node = obtain(name, "vtkMRMLScalarVolumeNode")
+            if node.GetDisplayNode() is None or node.GetAttribute(f"{PREFIX}.Role") != name:
+                # Before the voxels are there, else VTK would look through them for a window of its own.
                 _show(name, node, moving.node)
+            _place(node, image, fixed)
+            _describe(node, name, fixed.node, moving.node, provenance)
+            yield
     except BaseException:
         for node in reversed(created):
             _remove(node)
         raise
     for node in created:
         _put_beside(node, fixed.node)
-    return complete
+    return replace(outputs, **written)
 
 
 def provenance_attributes(
@@ -212,6 +215,8 @@ def _show(name: str, node: slicer.vtkMRMLScalarVolumeNode, moving: slicer.vtkMRM
 
 def _remove(node: slicer.vtkMRMLNode) -> None:
     scene = node.GetScene()
+    if scene is None:
+        return
     if node.IsA("vtkMRMLDisplayableNode"):
         for index in reversed(range(node.GetNumberOfDisplayNodes())):
             scene.RemoveNode(node.GetNthDisplayNode(index))

@@ -31,8 +31,8 @@ def ensure_dependencies(requirements: Path, requester: str) -> None:
     _ensure_packages(requirements, requester)
     if torch_version() is None and not torch_damage():
         question = _(
-            "VoxelOpt Registration computes with PyTorch, which is not installed in this Slicer yet. Install it now?\n\n"
-            "It is a download of 0.2 to 3 GB and takes some minutes. The build that suits this computer is chosen "
+            "VoxelOpt Registration computes with PyTorch, which is not installed in this Slicer yet. Install it "
+            "now?\n\nIt is a large download and takes some minutes. The build that suits this computer is chosen "
             "automatically."
         )
         if not slicer.util.confirmOkCancelDisplay(question, _("Install PyTorch")):
@@ -46,7 +46,7 @@ def repair_torch() -> None:
     The registration process must have ended: its files could not be replaced while it has them loaded.
     """
     question = _(
-        "PyTorch will be uninstalled and installed again. This is a download of 0.2 to 3 GB and takes some minutes.\n\n"
+        "PyTorch will be uninstalled and installed again. It is a large download and takes some minutes.\n\n"
         "Other extensions that use PyTorch will use the new installation."
     )
     if not slicer.util.confirmOkCancelDisplay(question, _("Repair PyTorch")):

@@ -101,7 +101,6 @@ class RunSection:
         self._ui.repairButton.visible = False
         self._ui.progressBar.value = 0
         self._begin = time.monotonic()
-        views = read_views(slicer.mrmlScene)
         try:
             with slicer.util.WaitCursor():
                 self._job = self._start(
@@ -110,7 +109,7 @@ class RunSection:
         except RegistrationError as error:
             self._fail(error)
             return
-        self._views = views
+        self._views = read_views(slicer.mrmlScene)
         self._left = TimeLeft(self._begin)
         self._show_pair()
         self._ui.progressBar.visible = True
@@ -220,4 +219,3 @@ class RunSection:
         self._say(str(error), "" if cancelled else _ERROR_STYLE)
         self.onLog(str(error))
         self._ui.repairButton.visible = error.kind == "dependency"
-

@@ -274,7 +274,8 @@ class WorkerClient:
     def _retire(self, child: ChildProcess) -> None:
         """Let go of a process that may be damaged; the next job starts a fresh one."""
         self._child, self._hello = None, None
-        self._answer(DeviceAnswer(error=computation_error("start", "The registration process had to end.", "Try again.")))
+        ended = computation_error("start", "The registration process had to end.", "Try again.")
+        self._answer(DeviceAnswer(error=ended))
         child.close_input()
         timer = threading.Timer(self._cancel_grace, child.kill)
         timer.daemon = True
