@@ -21,6 +21,7 @@ from ..qa.report_export import ReportExport
 from ..qa.segments import SegmentMeasure, segment_measures
 from ..qa.tables import write_csv
 from .tables import fill_table
+from .told import told
 
 POLL_MILLISECONDS = 200
 
@@ -41,11 +42,10 @@ class MeasuresSection:
         ui.landmarksButton.connect("clicked(bool)", self.onLandmarksButton)
         ui.csvButton.connect("clicked(bool)", self.onCsvButton)
         ui.htmlButton.connect("clicked(bool)", self.onHtmlButton)
-        for box in (
-            *(ui.fixedSegmentsSelector, ui.movingSegmentsSelector),
-            *(ui.fixedLandmarksSelector, ui.movingLandmarksSelector),
-        ):
-            box.connect("currentNodeChanged(vtkMRMLNode*)", self.onChoice)
+        for box in (ui.fixedSegmentsSelector, ui.movingSegmentsSelector):
+            box.connect("currentNodeChanged(vtkMRMLNode*)", self.onSegmentsChoice)
+        for box in (ui.fixedLandmarksSelector, ui.movingLandmarksSelector):
+            box.connect("currentNodeChanged(vtkMRMLNode*)", self.onLandmarksChoice)
         self.setRegistration(None)
 
     def setRegistration(self, registration: Registration | None) -> None:
@@ -73,9 +73,13 @@ class MeasuresSection:
             self._export.cancel()
             self._export = None
 
-    def onChoice(self, node: Any = None) -> None:
-        """Other segments or landmarks were chosen: what was measured is not theirs."""
+    def onSegmentsChoice(self, node: Any = None) -> None:
+        """Other segments were chosen: what was measured is not theirs."""
         self._showSegments([])
+        self._follow()
+
+    def onLandmarksChoice(self, node: Any = None) -> None:
+        """Other landmarks were chosen: what was measured is not theirs."""
         self._showLandmarks([])
         self._follow()
 
@@ -83,7 +87,7 @@ class MeasuresSection:
         """Plot, and show the plot."""
         if self._registration is None:
             return
-        with slicer.util.tryWithErrorDisplay(_("The histogram could not be plotted."), waitCursor=True):
+        with told(_("The histogram could not be plotted.")):
             chart = plot_histogram(self._registration, kind)
             if chart is not None:
                 show_chart(chart)
@@ -92,14 +96,14 @@ class MeasuresSection:
     def onSegmentsButton(self) -> None:
         """Measure the chosen segments."""
         nodes = (self._ui.fixedSegmentsSelector.currentNode(), self._ui.movingSegmentsSelector.currentNode())
-        with slicer.util.tryWithErrorDisplay(_("The segments could not be measured."), waitCursor=True):
+        with told(_("The segments could not be measured.")):
             if self._registration is not None:
                 self._showSegments(segment_measures(self._registration, *nodes))
 
     def onLandmarksButton(self) -> None:
         """Measure the chosen landmarks."""
         nodes = (self._ui.fixedLandmarksSelector.currentNode(), self._ui.movingLandmarksSelector.currentNode())
-        with slicer.util.tryWithErrorDisplay(_("The landmarks could not be measured."), waitCursor=True):
+        with told(_("The landmarks could not be measured.")):
             if self._registration is not None:
                 self._showLandmarks(landmark_errors(self._registration, *nodes))
 
@@ -108,7 +112,7 @@ class MeasuresSection:
         path = self._ask(_("Save measurements"), "registration.csv", _("Tables (*.csv)"))
         if path is None or self._registration is None:
             return
-        with slicer.util.tryWithErrorDisplay(_("The measurements could not be saved."), waitCursor=True):
+        with told(_("The measurements could not be saved.")):
             write_csv(path, measures(self._registration.report), self._segments, self._landmarks)
             self._saved(path)
 
@@ -117,7 +121,7 @@ class MeasuresSection:
         path = self._ask(_("Save report"), "registration.html", _("Web pages (*.html)"))
         if path is None or self._registration is None:
             return
-        with slicer.util.tryWithErrorDisplay(_("The report could not be saved."), waitCursor=True):
+        with told(_("The report could not be saved.")):
             self._export = ReportExport(self._registration, path)
             self._say(_("Drawing the report ..."))
             self._follow()

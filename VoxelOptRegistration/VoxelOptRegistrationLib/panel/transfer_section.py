@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import slicer
 from slicer.i18n import tr as _
 
 from ..qa.record import Registration
 from ..qa.transfer import Direction, copy, link
 from .review_parameters import TransferDirection
+from .told import told
 
 
 class TransferSection:
@@ -50,7 +50,7 @@ class TransferSection:
         if self._registration is None or node is None:
             return
         self._say("")
-        with slicer.util.tryWithErrorDisplay(_("This could not be transferred."), waitCursor=True):
+        with told(_("This could not be transferred.")):
             made = action(self._registration, node, self._direction())
             self._say(done.format(name=made.GetName()))
 

@@ -9,9 +9,11 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from ..errors import InputError
 from ..qa.places import Place, Worst, describe, jump_to, worst_places
 from ..qa.record import Registration
 from ..qa.views import Review, View, ViewOptions
+from .told import told
 
 _SIDES = (View.BLEND, View.SWIPE, View.CHECKERBOARD, View.FLICKER, View.DIFFERENCE)
 _MIXED = (View.BLEND, View.SWIPE, View.ENTROPY, View.JACOBIAN)
@@ -61,11 +63,14 @@ class ViewsSection:
     def setRegistration(self, registration: Registration | None) -> None:
         """Look at this one from now on; the slice views are put back first."""
         self.restore()
-        self._review = Review(registration) if registration is not None else None
-        self._next = {}
+        self._review, self._next = None, {}
         title = _("Register first; then the result can be checked here.")
         if registration is not None:
             title = _("Result: {name}").format(name=registration.name)
+            try:
+                self._review = Review(registration)
+            except InputError as error:
+                title, registration = str(error), None
         self._ui.reviewTitle.text = title
         self._ui.reviewBody.visible = registration is not None
         available = self._review.available if self._review is not None else ()
@@ -109,7 +114,7 @@ class ViewsSection:
         """Draw or hide grid and arrows."""
         if self._review is None:
             return
-        with slicer.util.tryWithErrorDisplay(_("The deformation could not be drawn."), waitCursor=True):
+        with told(_("The deformation could not be drawn.")):
             self._review.draw_deformation(self._options())
         self._follow()
 
@@ -117,7 +122,7 @@ class ViewsSection:
         """Go to the worst place, or to the next after it."""
         if self._review is None:
             return
-        with slicer.util.tryWithErrorDisplay(_("The place could not be shown."), waitCursor=True):
+        with told(_("The place could not be shown.")):
             places: list[Place] = worst_places(self._review.registration, kind)
             if not places:
                 return
@@ -150,7 +155,7 @@ class ViewsSection:
     def _show(self, view: View) -> None:
         if self._review is None:
             return
-        with slicer.util.tryWithErrorDisplay(_("The view could not be shown."), waitCursor=True):
+        with told(_("The view could not be shown.")):
             self._review.show(view, self._options())
         self._timer.stop()
         if view.flickers:

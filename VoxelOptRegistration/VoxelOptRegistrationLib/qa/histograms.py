@@ -66,11 +66,9 @@ def plot_histogram(registration: Registration, kind: Kind) -> slicer.vtkMRMLPlot
 def show_chart(chart: slicer.vtkMRMLPlotChartNode) -> None:
     """Show the chart in a plot view, added to the layout; nothing without the application."""
     application = getattr(slicer, "app", None)
-    if application is None or application.layoutManager() is None:
-        return
-    layout = application.layoutManager()
-    layout.setLayout(slicer.modules.plots.logic().GetLayoutWithPlot(layout.layout))
-    slicer.modules.plots.logic().ShowChartInLayout(chart)
+    plots = getattr(getattr(slicer, "modules", None), "plots", None)
+    if application is not None and application.layoutManager() is not None and plots is not None:
+        plots.logic().ShowChartInLayout(chart)
 
 
 def _columns(histogram: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -55,6 +56,7 @@ class ReportExport:
         _, stderr = self._process.communicate()
         try:
             if code != 0:
+                logging.getLogger(__name__).error("Drawing a report failed:\n%s", stderr)
                 lines = stderr.strip().splitlines() or [f"its process ended with {code}"]
                 raise ComputationError(f"The report could not be drawn: {lines[-1]}", "See the log for details.")
             shutil.copyfile(self._folder / PAGE, self.path)

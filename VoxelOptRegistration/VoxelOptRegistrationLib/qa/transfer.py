@@ -15,7 +15,6 @@ from ..mrml.volumes import kind_of, place_volume
 from .record import Registration
 from .resampling import resample
 
-
 _INVERSE_OF = "voxelOptInverseOf"
 
 
