@@ -93,8 +93,10 @@ class qSlicerMainWindow(QMainWindow):
         grid = QGridLayout(middle)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(2)
-        for index, widget in enumerate(views.values()):
-            grid.addWidget(widget, index // 2, index % 2)
+        first, *others = views.values()
+        grid.addWidget(first, 0, 0, 1, len(others))
+        for column, widget in enumerate(others):
+            grid.addWidget(widget, 1, column)
         self.setCentralWidget(middle)
         self.dock = QDockWidget("Module")
         self.dock.setFeatures(QDockWidget.DockWidgetFeature.NoDockWidgetFeatures)
@@ -115,6 +117,16 @@ class qSlicerMainWindow(QMainWindow):
         if panel is not None:
             bar = self.area.verticalScrollBar().sizeHint().width()
             self.dock.setMinimumWidth(max(PANEL_WIDTH, panel.minimumSizeHint().width() + bar + 4))
+
+
+def register_node_classes(application: slicer.vtkSlicerApplicationLogic) -> slicer.vtkSlicerMarkupsLogic:
+    """What Slicer's modules Colors and Markups do when they start: make their node classes known to the scene."""
+    scene = application.GetMRMLScene()
+    scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())
+    markups = slicer.vtkSlicerMarkupsLogic()
+    markups.SetMRMLApplicationLogic(application)
+    markups.SetMRMLScene(scene)
+    return markups
 
 
 class StartupEnvironment:
@@ -149,6 +161,7 @@ class qSlicerApplication(QObject):
         super().__init__()
         self._folder, self._testing = folder, False
         self._logic = application_logic(slicer.mrmlScene)
+        self._markups = register_node_classes(self._logic)
         self.views = {name: SliceView(name, self._logic, size) for name in VIEWS}
         self._layouts = qSlicerLayoutManager(self._logic, self.views)
         self._modules = qSlicerModuleManager()

@@ -25,12 +25,11 @@ MANAGERS = (
 
 
 class SliceView:
-    """One slice view of the scene: its nodes, its logic and, once drawn, its render window."""
+    """One slice view of the scene: its nodes, its logic and its render window."""
 
     def __init__(self, name: str, application: slicer.vtkSlicerApplicationLogic, size: tuple[int, int]) -> None:
         self.name = name
         self._application = application
-        self._window: vtk.vtkRenderWindow | None = None
         self.logic = slicer.vtkMRMLSliceLogic()
         self.logic.SetMRMLApplicationLogic(application)
         self.logic.SetMRMLScene(slicer.mrmlScene)
@@ -39,7 +38,9 @@ class SliceView:
         self.node.SetLayoutLabel(LAYOUT_LABELS[name])
         self.node.SetLayoutColor(COLORS[name])
         self.node.SetOrientation(VIEWS[name])
+        self._window: vtk.vtkRenderWindow | None = None
         self.resize(*size)
+        self._window = self._open(*size)
 
     @property
     def node(self) -> slicer.vtkMRMLSliceNode:
@@ -60,9 +61,7 @@ class SliceView:
 
     def draw(self) -> np.ndarray:
         """Pixels (row from the top, column, RGB), uint8."""
-        width, height = self.node.GetDimensions()[:2]
-        if self._window is None:
-            self._window = self._open(width, height)
+        assert self._window is not None, "the view is closed"
         connection = self.logic.GetImageDataConnection()
         self._actor.SetVisibility(connection is not None)
         if connection is not None:
