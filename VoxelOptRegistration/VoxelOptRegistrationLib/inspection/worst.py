@@ -11,6 +11,7 @@ from .statistics import inner_region
 COUNT = 5
 APART_MM = 20.0
 TIED = 100
+DEPTH_MM = 5.0
 
 
 def worst_voxels(
@@ -23,17 +24,19 @@ def worst_voxels(
     """{"jacobian", "displacement", "entropy": [{"index": [x, y, z], "value"}, ...]}, the worst first.
 
     All arrays (Z, Y, X), spacing (x, y, z). jacobian: the smallest determinants, in the body; where a voxel outside
-    folds, in the whole volume without its border. displacement: the longest, mm. entropy: the highest. The last two in
-    the body. At most five each, 20 mm apart; of equal ones the one with the worst surroundings.
+    folds, in the whole volume without its border. displacement: the longest in the body, mm. entropy: the highest, at
+    least 5 mm below the surface of the body where it is as thick. At most five each, 20 mm apart; of equal ones the one
+    with the worst surroundings.
     """
     spacing = np.array(spacing_mm[::-1])
     inner = np.zeros(body.shape, dtype=bool)
     inner[inner_region(body.shape)] = True
     folding = bool((jacobian[inner & ~body] <= 0).any())
+    deep = _below_surface(body, _voxels(DEPTH_MM, spacing))
     return {
         "jacobian": _extremes(-jacobian, inner if folding else inner & body, spacing, sign=-1.0),
         "displacement": _extremes(lengths_mm, body, spacing),
-        "entropy": _extremes(entropy, body, spacing),
+        "entropy": _extremes(entropy, deep if deep.any() else body, spacing),
     }
 
 
@@ -59,8 +62,26 @@ def _extremes(values: np.ndarray, mask: np.ndarray, spacing_zyx: np.ndarray, sig
     return found
 
 
+def _below_surface(body: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """The voxels of `body` that have it `reach` voxels to all sides; beyond the volume there is none."""
+    for axis, steps in enumerate(reach):
+        width = 2 * int(steps) + 1
+        padding = [(0, 0)] * 3
+        padding[axis] = (int(steps) + 1, int(steps))
+        sums = np.cumsum(np.pad(body, padding), axis=axis, dtype=np.int32)
+        ahead = sums.take(range(width, sums.shape[axis]), axis)
+        behind = sums.take(range(sums.shape[axis] - width), axis)
+        body = (ahead - behind) == width
+    return body
+
+
+def _voxels(length_mm: float, spacing_zyx: np.ndarray) -> np.ndarray:
+    """The length in voxels along each axis, at least one."""
+    return np.maximum(1, np.round(length_mm / spacing_zyx).astype(int))
+
+
 def _surroundings(values: np.ndarray, index: np.ndarray, spacing_zyx: np.ndarray) -> float:
     """Sum of `values` over about a centimetre around `index`."""
-    reach = np.maximum(1, np.round(5.0 / spacing_zyx).astype(int))
+    reach = _voxels(DEPTH_MM, spacing_zyx)
     box = tuple(slice(max(0, k - r), k + r + 1) for k, r in zip(index, reach, strict=True))
     return float(values[box].sum(dtype=np.float64))
