@@ -28,56 +28,52 @@ def run(folder: Path) -> None:
 
         widget = host.open()
         ui = widget.ui
-        host.grab_window(folder / "panel-empty.png", SIZE)
         fixed, moving = SampleData.downloadSample("VoxelOptAbdomenPair")
         host.select(ui.fixedSelector, fixed)
         host.select(ui.movingSelector, moving)
         host.select(ui.presetSelector, "Abdominal CT")
-        host.turn()
+        host.grab_window(folder / "ready.png", SIZE)
         slicer.app.layoutManager().resetSliceViews()
-        host.grab_window(folder / "1-ready.png", SIZE)
+        host.grab_window(folder / "ready.png", SIZE)
+        sections(host, ui, folder)
         host.click(ui.applyButton)
         host.pump(lambda: ui.progressBar.value >= 50 or "Registered" in ui.statusLabel.text, 600)
-        host.grab_window(folder / "2-running.png", SIZE)
+        host.grab_window(folder / "running.png", SIZE)
         host.pump(lambda: "Registered" in ui.statusLabel.text, 600)
-        host.grab_window(folder / "3-done.png", SIZE)
-        sections(host, ui, folder)
+        host.grab_window(folder / "done.png", SIZE)
         review(host, widget, folder)
 
 
 def sections(host: Any, ui: Any, folder: Path) -> None:
     """The sections that are closed at first, one picture each."""
-    for name in ("masks", "alignment", "maps", "advanced", "device", "log"):
+    for name in ("masks", "alignment", "maps", "advanced"):
         section = getattr(ui, f"{name}Section")
         host.click(section)
-        host.turn()
         host.grab(section, folder / f"section-{name}.png")
         host.click(section)
 
 
 def review(host: Any, widget: Any, folder: Path) -> None:
-    """Every way to look at the result."""
+    """Ways to look at the result."""
     ui = widget.qa.ui
-    for name in ("inputs", "outputs"):
-        host.click(getattr(widget.ui, f"{name}Section"))
-    for name in ("blend", "swipe", "checkerboard", "difference", "entropy", "jacobian"):
-        host.click(getattr(ui, f"{name}Button"))
-        host.turn()
+    for section in (widget.ui.inputsSection, widget.ui.outputsSection):
+        host.click(section)
+    for name, button in (
+        ("checkerboard", ui.checkerboardButton),
+        ("difference", ui.differenceButton),
+        ("uncertainty", ui.entropyButton),
+        ("volume-change", ui.jacobianButton),
+    ):
+        host.click(button)
         host.grab_window(folder / f"view-{name}.png", SIZE)
     host.click(ui.blendButton)
     host.click(ui.gridCheckBox)
-    host.grab_window(folder / "view-grid.png", SIZE)
+    host.grab_window(folder / "view-deformation.png", SIZE)
     host.click(ui.gridCheckBox)
-    host.click(ui.arrowsCheckBox)
-    host.grab_window(folder / "view-arrows.png", SIZE)
-    host.click(ui.arrowsCheckBox)
-    host.click(ui.worstDisplacementButton)
-    host.grab_window(folder / "view-worst.png", SIZE)
     host.click(ui.restoreButton)
     host.click(ui.reviewSection)
-    if ui.measuresSection.collapsed:
-        host.click(ui.measuresSection)
-    host.grab_window(folder / "4-numbers.png", SIZE)
+    host.click(ui.measuresSection)
+    host.grab_window(folder / "numbers.png", SIZE)
 
 
 if __name__ == "__main__":
