@@ -82,7 +82,7 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.run = RunSection(self.ui, self.start, self.repair, self.showResult, self.onRunChanged)
         self.result = ResultSection(self.ui, self.logic)
         self.options = OptionsSection(self.ui)
-        self.devices = DeviceBox(self.ui, self.logic)
+        self.devices = DeviceBox(self.ui, self.logic, self.run.offerRepair)
         self.qa = QASection(self.ui.qaContainer)
         self.parts: list[Any] = [self.options, self.devices, self.result, self.qa, self.run]
         for role in ("fixed", "moving"):
@@ -107,7 +107,9 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.logic.close()
 
     def enter(self) -> None:
-        self.initializeParameterNode()
+        if self._parameterNode is None:
+            self.initializeParameterNode()
+        self.updatePanel()
 
     def exit(self) -> None:
         """The user goes to another module: the slice views show again what they showed before they were used here."""
@@ -164,9 +166,10 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         return job
 
     def repair(self) -> None:
-        """Install PyTorch again; the registration process ends before, as it holds PyTorch's files."""
+        """Install PyTorch again and try it; the registration process ends before, as it holds PyTorch's files."""
         self.logic.close()
         repair_torch()
+        self.devices.refresh()
 
     def onRunChanged(self) -> None:
         """A run has begun or ended: its input cannot be changed meanwhile."""
@@ -193,7 +196,7 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         trouble = ""
         if parameters.placement is not ResultPlacement.VOLUME:
             trouble = self.result.apply(result.outputTransformNode, parameters.movingVolume, parameters.fixedVolume)
-        self.qa.onResult(result, parameters.fixedVolume, parameters.movingVolume)
+        self.qa.onResult()
         shown = result.outputVolumeNode or parameters.movingVolume
         slicer.util.setSliceViewerLayers(background=parameters.fixedVolume, foreground=shown, foregroundOpacity=0.5)
         return trouble

@@ -9,8 +9,8 @@ import numpy as np
 import slicer
 from slicer_scene import FLIP, add_volume, affine, centred, grid_points
 from VoxelOptRegistrationLib.mrml.geometry import Geometry
+from VoxelOptRegistrationLib.mrml.record import Registration
 from VoxelOptRegistrationLib.mrml.transforms import grid_transform, set_resampling
-from VoxelOptRegistrationLib.qa.record import Registration
 
 Mapping = Callable[[np.ndarray], np.ndarray]
 FIXED_SHAPE, MOVING_SHAPE = (20, 24, 28), (22, 26, 24)

@@ -22,8 +22,8 @@ from qa_registration import (
     waves,
 )
 from slicer_scene import add_segmentation, grid_points
+from VoxelOptRegistrationLib.mrml.record import Registration, remember
 from VoxelOptRegistrationLib.qa.measures import measures
-from VoxelOptRegistrationLib.qa.record import Registration, remember
 from VoxelOptRegistrationLib.qa.views import View
 
 REPORT: dict[str, Any] = {

@@ -8,7 +8,7 @@ import pytest
 import slicer
 from qa_registration import add_registration
 from slicer_scene import new_scene, node_counts
-from VoxelOptRegistrationLib.qa.record import recall, registrations, remember
+from VoxelOptRegistrationLib.mrml.record import recall, registrations, remember
 
 REPORT = {"jacobian": {"folds": 3, "min": -0.5}, "warnings": ['Größe <b>; "quoted" & 50 %: a;b', "two\nlines"]}
 

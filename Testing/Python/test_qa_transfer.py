@@ -23,7 +23,7 @@ from qa_registration import (
 from slicer_scene import add_linear_transform, add_segmentation, add_volume, affine, grid_points, new_scene, node_counts
 from VoxelOptRegistrationLib.errors import InputError
 from VoxelOptRegistrationLib.mrml.geometry import ijk_to_ras
-from VoxelOptRegistrationLib.qa.record import Registration
+from VoxelOptRegistrationLib.mrml.record import Registration
 from VoxelOptRegistrationLib.qa.transfer import Direction, copy, link, transform_for
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 

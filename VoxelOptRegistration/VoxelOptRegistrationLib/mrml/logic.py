@@ -29,6 +29,7 @@ from .outputs import (
 from .parameters import Parameters, run_arguments
 from .prepared import PreparedOutputs, prepare_outputs
 from .preview import LivePreview
+from .record import Registration, remember
 from .transforms import apply_transform, initial_transform
 from .volumes import place_volume
 
@@ -157,6 +158,7 @@ class RegistrationLogic:
         def finish(made: tuple[PreparedOutputs, dict[str, Any]]) -> Generator[None, None, RegistrationResult]:
             prepared, report = made
             written = yield from write_outputs(prepared, outputs, fixed, moving, provenance)
+            remember(Registration.of(fixedVolumeNode, movingVolumeNode, written, report))
             return RegistrationResult(
                 written.transform, written.volume, written.entropy, written.jacobian, written.inverse, report
             )

@@ -13,10 +13,10 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import RegistrationError
+from ..mrml.record import Registration
 from ..qa.histograms import KINDS, Kind, plot_histogram, show_chart
 from ..qa.landmarks import LandmarkError, landmark_errors
 from ..qa.measures import measures
-from ..qa.record import Registration
 from ..qa.report_export import ReportExport
 from ..qa.segments import SegmentMeasure, segment_measures
 from ..qa.tables import write_csv

@@ -8,8 +8,7 @@ from typing import Any
 
 import slicer
 
-from ..mrml.logic import RegistrationResult
-from ..qa.record import Registration, recall, remember
+from ..mrml.record import Registration, recall
 from .measures_section import MeasuresSection
 from .review_parameters import ReviewParameterNode
 from .transfer_section import TransferSection
@@ -62,20 +61,12 @@ class QASection:
             self._registration = found
             self._show()
 
-    def onResult(self, result: RegistrationResult, fixed: Any, moving: Any) -> None:
-        """Keep a successful run's report in the scene, and show it."""
-        remember(
-            Registration(
-                fixed,
-                moving,
-                result.outputTransformNode,
-                result.report,
-                result.outputVolumeNode,
-                result.entropyVolumeNode,
-                result.jacobianVolumeNode,
-                result.outputInverseTransformNode,
-            )
-        )
+    def onResult(self) -> None:
+        """A run has succeeded: show what the scene remembers of it."""
+        if self._review is not None and self._parameters is not None:
+            if self._review.reviewFixedSegments is None and self._review.reviewMovingSegments is None:
+                self._review.reviewFixedSegments = self._parameters.fixedSegmentation
+                self._review.reviewMovingSegments = self._parameters.movingSegmentation
         self.update()
 
     def setRunning(self, running: bool) -> None:

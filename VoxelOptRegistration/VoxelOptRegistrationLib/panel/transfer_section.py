@@ -7,7 +7,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from ..qa.record import Registration
+from ..mrml.record import Registration
 from ..qa.transfer import Direction, copy, link
 from .review_parameters import TransferDirection
 from .told import told

@@ -10,8 +10,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import InputError
+from ..mrml.record import Registration
 from ..qa.places import Place, Worst, describe, jump_to, worst_places
-from ..qa.record import Registration
 from ..qa.views import Review, View, ViewOptions
 from .told import told
 

@@ -9,7 +9,7 @@ import numpy as np
 import slicer
 
 from ..mrml.outputs import PREFIX
-from .record import Registration
+from ..mrml.record import Registration
 
 KEY_ATTRIBUTE = f"{PREFIX}.Plot"
 

@@ -10,7 +10,7 @@ import vtk
 
 from ..errors import InputError
 from ..mrml.geometry import as_transform, to_world
-from .record import Registration
+from ..mrml.record import Registration
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,8 @@ def _similarity(report: dict[str, Any]) -> list[Measure]:
 
     shares = (similarity.get("overlap_percent_before"), similarity.get("overlap_percent_after"))
     return [
-        Measure("Fixed body covered by moving", *shares, "%", "Outside, nothing can be compared"),
-        row("Normalized mutual information", "nmi", "1 to 2, higher is more alike; also across modalities"),
+        Measure("Body covered by moving", *shares, "%", "Share of the fixed body where the moving volume has data"),
+        row("Mutual information (NMI)", "nmi", "Normalized, 1 to 2, higher is more alike; also across modalities"),
         row("Correlation", "ncc", "1 is perfect; within one modality"),
         row("Mean absolute difference", "mad", "In the fixed volume's units; within one modality"),
     ]
@@ -60,9 +60,9 @@ def _truth(report: dict[str, Any]) -> list[Measure]:
     overlap, landmarks = report.get("overlap", {}), report.get("landmarks", {})
     if overlap:
         before, after = overlap["before"], overlap["after"]
-        rows.append(Measure("Dice, mean of the structures", before["mean"], after["mean"], "", "1 is perfect"))
+        rows.append(Measure("Dice, mean", before["mean"], after["mean"], "", "1 is perfect"))
         hint = "Distance that 95 % of the surfaces stay below"
-        rows.append(Measure("HD95, mean of the structures", before["hd95_mm"], after["hd95_mm"], "mm", hint))
+        rows.append(Measure("HD95, mean", before["hd95_mm"], after["hd95_mm"], "mm", hint))
     if landmarks:
         errors = (landmarks["before"]["all"]["mean"], landmarks["after"]["all"]["mean"])
         rows.append(Measure("Landmark error, mean", *errors, "mm", f"{landmarks['after']['all']['n']} points"))
@@ -90,7 +90,7 @@ def _displacement(report: dict[str, Any]) -> list[Measure]:
     return [
         Measure("Displacement, mean", None, whole.get("mean_mm"), "mm", motion),
         Measure("Displacement, median", None, whole.get("median_mm"), "mm", motion),
-        Measure("Displacement, 95th percentile", None, whole.get("p95_mm"), "mm", motion),
+        Measure("Displacement, 95 % below", None, whole.get("p95_mm"), "mm", motion),
         Measure("Displacement, largest", None, whole.get("max_mm"), "mm", motion),
         Measure("Deformation, mean", None, local.get("mean_mm"), "mm", rest),
         Measure("Deformation, largest", None, local.get("max_mm"), "mm", rest),
@@ -99,20 +99,26 @@ def _displacement(report: dict[str, Any]) -> list[Measure]:
 
 def _entropy(report: dict[str, Any]) -> list[Measure]:
     entropy = report.get("entropy", {})
-    hint = "In the body; 0 one displacement fits, 1 no signal decides"
+    hint = "Displacement entropy in the body; 0 one displacement fits, 1 no signal decides"
     return [
-        Measure("Displacement entropy, mean", None, entropy.get("mean"), "", hint),
-        Measure("Displacement entropy, median", None, entropy.get("p50"), "", hint),
-        Measure("Displacement entropy, 95th percentile", None, entropy.get("p95"), "", hint),
-        Measure("Uncertain (entropy above 0.9)", None, entropy.get("high_percent"), "%", "Of the body"),
+        Measure("Entropy, mean", None, entropy.get("mean"), "", hint),
+        Measure("Entropy, median", None, entropy.get("p50"), "", hint),
+        Measure("Entropy, 95 % below", None, entropy.get("p95"), "", hint),
+        Measure(
+            "Entropy above 0.9",
+            None,
+            entropy.get("high_percent"),
+            "%",
+            "Of the body, where the images decide hardly anything",
+        ),
     ]
 
 
 def _consistency(report: dict[str, Any]) -> list[Measure]:
     consistency = report.get("inverse_consistency", {})
-    hint = "How far going there and back ends from the start"
+    hint = "Inverse consistency: how far going there and back ends from the start"
     return [
-        Measure("Inverse-consistency error, mean", None, consistency.get("mean_mm"), "mm", hint),
-        Measure("Inverse-consistency error, 95th percentile", None, consistency.get("p95_mm"), "mm", hint),
-        Measure("Inverse-consistency error, largest", None, consistency.get("max_mm"), "mm", hint),
+        Measure("Inverse error, mean", None, consistency.get("mean_mm"), "mm", hint),
+        Measure("Inverse error, 95 % below", None, consistency.get("p95_mm"), "mm", hint),
+        Measure("Inverse error, largest", None, consistency.get("max_mm"), "mm", hint),
     ]

@@ -8,9 +8,9 @@ import numpy as np
 import slicer
 
 from ..mrml.geometry import Geometry, ijk_to_ras, to_world
+from ..mrml.record import Registration
 from ..mrml.volumes import place_volume
 from .comparison import Window, in_window_of, window_of
-from .record import Registration
 from .resampling import resample
 from .scratch import scratch_volume
 

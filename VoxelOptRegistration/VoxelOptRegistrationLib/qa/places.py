@@ -8,8 +8,8 @@ from enum import Enum
 import numpy as np
 import slicer
 
+from ..mrml.record import Registration
 from ..mrml.volumes import place_volume
-from .record import Registration
 
 
 class Worst(Enum):

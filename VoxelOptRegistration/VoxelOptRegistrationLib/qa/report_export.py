@@ -19,11 +19,11 @@ import vtk
 from ..errors import ComputationError, InputError
 from ..mrml.environment import python_executable, temporary_folder
 from ..mrml.geometry import Geometry
+from ..mrml.record import Registration
 from ..mrml.transforms import sample_displacement
 from ..mrml.volumes import place_volume
 from ..worker.arrays import ImageDescriptor, write_array
 from .pair import matches, moving_on_fixed
-from .record import Registration
 
 REQUEST, PAGE = "request.json", "report.html"
 _MODULE = f"{__package__.rpartition('.')[0]}.worker.report_page"

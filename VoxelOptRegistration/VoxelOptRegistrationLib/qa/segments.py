@@ -12,9 +12,9 @@ from ..errors import ComputationError, InputError
 from ..mrml.geometry import Geometry, as_transform, to_world
 from ..mrml.masks import segment_values
 from ..mrml.rasterisation import oriented_image, paint
+from ..mrml.record import Registration
 from ..mrml.volumes import place_volume
 from .pair import matches
-from .record import Registration
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import vtk
 from ..errors import InputError
 from ..mrml.geometry import as_transform, matrix_from_array, to_world
 from ..mrml.outputs import PREFIX
+from ..mrml.record import Registration
 from ..mrml.transforms import apply_transform
 from ..mrml.volumes import kind_of, place_volume
-from .record import Registration
 from .resampling import resample
 
 _INVERSE_OF = "voxelOptInverseOf"

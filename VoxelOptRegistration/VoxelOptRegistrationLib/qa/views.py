@@ -11,12 +11,12 @@ import numpy as np
 import slicer
 
 from ..mrml.geometry import Geometry
+from ..mrml.record import Registration
 from .comparison import checkerboard, difference, swipe, tile_voxels
 from .deformation import show_arrows, show_grid
 from .layers import SavedViews, fit_viewers, read_views, restore_views, set_foreground_opacity, set_layers
 from .maps import body_outline, entropy_overlay, fold_labels, hide_legends, jacobian_overlay, show_legend
 from .pair import ComparedPair
-from .record import Registration
 from .scratch import remove_scratch, scratch_volume
 
 DIFFERENCE_SHARE = 0.5

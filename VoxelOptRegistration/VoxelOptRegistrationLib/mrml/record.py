@@ -8,8 +8,8 @@ from typing import Any
 
 import slicer
 
-from ..mrml.geometry import parent_chain
-from ..mrml.outputs import PREFIX
+from .geometry import parent_chain
+from .outputs import PREFIX, OutputNodes
 
 ROLE_ATTRIBUTE = f"{PREFIX}.Role"
 ROLE = "report"
@@ -30,6 +30,19 @@ class Registration:
     entropy: slicer.vtkMRMLScalarVolumeNode | None = None
     jacobian: slicer.vtkMRMLScalarVolumeNode | None = None
     inverse: slicer.vtkMRMLTransformNode | None = None
+
+    @classmethod
+    def of(
+        cls,
+        fixed: slicer.vtkMRMLScalarVolumeNode,
+        moving: slicer.vtkMRMLScalarVolumeNode,
+        outputs: OutputNodes,
+        report: dict[str, Any],
+    ) -> Registration:
+        """A run that has written `outputs`, its transform among them."""
+        assert outputs.transform is not None
+        maps = (outputs.volume, outputs.entropy, outputs.jacobian)
+        return cls(fixed, moving, outputs.transform, report, *maps, outputs.inverse)
 
     @property
     def name(self) -> str:
