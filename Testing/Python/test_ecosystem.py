@@ -1,11 +1,14 @@
-"""What makes the module an extension of Slicer: catalogue entry, sample data, self-tests, texts that can be translated."""
+"""What makes the module an extension of Slicer: catalogue entry, sample data, self-tests, translation, keyboard."""
 
 from __future__ import annotations
 
 import ast
 import json
 import logging
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import pytest
 import slicer
 from conftest import MODULE, REPOSITORY
 from host import Host
+from panel_support import add_pair, open_panel
 from slicer_scene import add_volume, affine
 
 ENTRY_KEYS = {
@@ -31,6 +35,8 @@ ENTRY_KEYS = {
 SHOWN = {"text", "toolTip", "title", "windowTitle", "placeholderText", "helpText", "acknowledgementText", "format"}
 SHOWING = {"errorDisplay", "infoDisplay", "warningDisplay", "confirmOkCancelDisplay", "confirmYesNoDisplay"}
 SHOWING |= {"tryWithErrorDisplay", "delayDisplay", "setText", "setToolTip", "addItem", "setWindowTitle"}
+CONTROLS = {"QPushButton", "QCheckBox", "QComboBox", "QSpinBox", "QDoubleSpinBox", "ctkSliderWidget"}
+CONTROLS |= {"qMRMLNodeComboBox", "qMRMLSegmentSelectorWidget"}
 PANEL_FILES = [MODULE / "VoxelOptRegistration.py", *sorted((MODULE / "VoxelOptRegistrationLib" / "panel").glob("*.py"))]
 
 
@@ -129,7 +135,66 @@ def test_the_test_for_ctest(host: Host, monkeypatch: pytest.MonkeyPatch) -> None
     host.open()
     result = unittest.TestResult()
     unittest.defaultTestLoader.loadTestsFromTestCase(VoxelOptRegistrationPanelTest).run(result)
-    assert result.testsRun == 1 and result.wasSuccessful(), [text for _, text in result.errors + result.failures]
+    assert result.testsRun == 1 and result.wasSuccessful() and not result.skipped, [
+        text for _, text in result.errors + result.failures
+    ]
+
+
+def test_everything_is_reached_with_the_keyboard(tmp_path: Path) -> None:
+    with open_panel(tmp_path) as panel:
+        host, widget = panel.host, panel.widget
+        fixed, moving = add_pair()
+        for selector, node in ((widget.ui.fixedSelector, fixed), (widget.ui.movingSelector, moving)):
+            host.keys_to(selector)
+            for _ in range(3):
+                if selector.currentNode() is not node:
+                    host.press("Down")
+            assert selector.currentNode() is node
+        host.keys_to(widget.ui.applyButton)
+        host.press("Space")
+        panel.until("Registered in")
+        for ui in (widget.ui, widget.qa.ui):
+            for name, section in vars(ui).items():
+                if name.endswith("Section") and section.collapsed:
+                    host.keys_to(section)
+                    host.press("Space")
+                    assert not section.collapsed, name
+            controls = [w for w in vars(ui).values() if type(w).__name__ in CONTROLS and w.visible and w.enabled]
+            assert len(controls) > 8
+            for control in controls:
+                host.keys_to(control)
+
+
+def test_every_control_says_what_it_is_for(host: Host) -> None:
+    widget = host.open()
+    for ui in (widget.ui, widget.qa.ui):
+        silent = [name for name, w in vars(ui).items() if type(w).__name__ in CONTROLS and not w.toolTip]
+        assert set(silent) <= {"applyButton"}, "what Apply waits for is its text"
+
+
+def test_slicers_process_loads_neither_torch_nor_simpleitk(tmp_path: Path) -> None:
+    """Panel, run and views in a process of its own."""
+    program = """
+import sys
+from pathlib import Path
+from panel_support import open_panel
+with open_panel(Path(sys.argv[1])) as panel:
+    panel.choose()
+    panel.run()
+    for name in ("checkerboardButton", "entropyButton", "jacobianButton"):
+        panel.host.click(getattr(panel.widget.qa.ui, name))
+    print(panel.status)
+print([name for name in ("torch", "SimpleITK") if name in sys.modules])
+"""
+    search_path = os.pathsep.join([str(MODULE), str(Path(__file__).parent)])
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": search_path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.splitlines()[-1:] == ["[]"] and "Registered" in done.stdout, done.stderr
 
 
 def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:

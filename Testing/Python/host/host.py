@@ -149,6 +149,24 @@ class Host:
         QTest.keyClick(target, Qt.Key.Key_Return)
         self.turn()
 
+    def keys_to(self, widget: Any, limit: int = 200) -> int:
+        """Press Tab until the keyboard is at the widget; returns how often."""
+        target, window = unwrap(widget), self.application.window
+        self._reachable(target)
+        window.activateWindow()
+        QApplication.processEvents()
+        for count in range(limit):
+            at = QApplication.focusWidget()
+            if at is not None and (at is target or target.isAncestorOf(at)):
+                return count
+            QTest.keyClick(at or window, Qt.Key.Key_Tab)
+        raise AssertionError(f"{target.objectName()} is not reached with the Tab key")
+
+    def press(self, key: str) -> None:
+        """Press a key, such as "Space" or "Return", where the keyboard is."""
+        QTest.keyClick(QApplication.focusWidget(), getattr(Qt.Key, f"Key_{key}"))
+        self.turn()
+
     def answer(self, button: str) -> None:
         """Prepare the answer to the next dialog: a button by its name in Qt, such as "Ok", "Cancel", "Yes"."""
 
