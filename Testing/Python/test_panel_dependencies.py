@@ -100,7 +100,9 @@ def test_a_pytorch_that_cannot_be_loaded_is_explained_and_repaired(panel: Panel,
     assert panel.ui.repairButton.visible
     panel.host.dialogs.answers[:] = [press("Ok")]
     panel.host.click(panel.ui.repairButton)
-    assert panel.widget.logic._client is None
+    panel.host.pump(lambda: panel.ui.refreshDevicesButton.enabled)
+    assert not panel.ui.repairButton.visible and "cannot be loaded" not in panel.ui.deviceNote.text
+    panel.widget.logic.close()
     panel.behave("known", tmp_path / "jobs")
     panel.run()
 
@@ -137,6 +139,7 @@ def test_the_extension_cannot_bring_torch_into_slicers_process(panel: Panel, mon
 
         return torch
 
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
     monkeypatch.setattr(PyTorchUtils.PyTorchUtilsLogic, "installTorch", install)
     panel.host.packages.installed["torch"] = None
     panel.host.dialogs.answers.append(press("Ok"))

@@ -28,7 +28,10 @@ def titles(panel: Panel) -> list[str]:
     return [box.itemText(index) for index in range(box.count)]
 
 
-def test_the_process_is_asked_when_the_section_is_opened_and_not_before(panel: Panel) -> None:
+def test_the_process_is_asked_when_the_section_is_opened_and_not_before(
+    panel: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
     assert panel.widget.logic._client.pid is None and titles(panel) == ["Automatic", "CPU"]
     panel.open("device")
     assert panel.ui.deviceNote.text == "Looking for devices ..." and not panel.ui.refreshDevicesButton.enabled
@@ -67,10 +70,21 @@ def test_a_device_of_another_computer_is_kept_and_marked(panel: Panel) -> None:
 def test_what_keeps_the_process_from_answering_is_told(panel: Panel) -> None:
     panel.widget.devices.onAnswer(DeviceAnswer(error=ComputationError("PyTorch is broken.", "Repair it.")))
     assert panel.ui.deviceNote.text == "PyTorch is broken. Repair it." and titles(panel) == ["Automatic", "CPU"]
+    assert not panel.ui.repairButton.visible
+    broken = ComputationError("PyTorch cannot be loaded.", "Install it again.")
+    broken.kind = "dependency"
+    panel.widget.devices.onAnswer(DeviceAnswer(error=broken))
+    assert panel.ui.repairButton.visible and panel.status == "PyTorch cannot be loaded. Install it again."
+
+
+def test_without_pytorch_nobody_is_asked(panel: Panel) -> None:
     panel.host.packages.installed["torch"] = None
     panel.open("device")
-    assert "PyTorch is not installed in this Slicer." in panel.ui.deviceNote.text
-    assert panel.ui.refreshDevicesButton.enabled
+    assert "At Apply you are asked to install it" in panel.ui.deviceNote.text
+    assert panel.ui.refreshDevicesButton.enabled and panel.widget.logic._client.pid is None
+    del panel.host.packages.installed["torch"]
+    panel.host.click(panel.ui.refreshDevicesButton)
+    panel.host.pump(lambda: "CPU" in panel.ui.deviceNote.text or "Automatic takes" in panel.ui.deviceNote.text)
 
 
 def test_the_question_waits_for_the_run_under_way(panel: Panel) -> None:

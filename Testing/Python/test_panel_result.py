@@ -63,6 +63,27 @@ def test_hardening_resamples_the_voxels_and_is_undone(panel: Panel) -> None:
     assert pose.GetParentTransformNode() is panel.parameters.outputTransform
 
 
+def test_hardening_can_still_be_undone_after_a_visit_to_another_module(panel: Panel) -> None:
+    _, moving = panel.choose()
+    voxels = slicer.util.arrayFromVolume(moving).copy()
+    panel.run()
+    panel.host.click(panel.ui.hardenButton)
+    panel.host.leave()
+    panel.host.come_back()
+    assert panel.ui.undoButton.text == "Undo"
+    panel.host.click(panel.ui.undoButton)
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(moving), voxels)
+
+
+def test_the_buttons_follow_what_was_done_in_the_transforms_module(panel: Panel) -> None:
+    _, moving = panel.choose()
+    panel.run()
+    panel.host.leave()
+    moving.SetAndObserveTransformNodeID(None)
+    panel.host.come_back()
+    assert panel.ui.undoButton.text == "Apply to moving volume" and not panel.ui.hardenButton.enabled
+
+
 def test_a_hardened_volume_shows_at_every_point_what_the_transform_brought_there(panel: Panel) -> None:
     """A volume of x coordinates, hardened: at a point it holds the coordinate that the known mapping leads to."""
     _, moving = panel.choose()

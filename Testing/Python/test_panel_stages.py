@@ -36,6 +36,11 @@ def test_every_stage_that_a_run_goes_through_has_words(stages: ModuleType) -> No
         assert stages.stage_words(key) != key and stages.stage_words(key)[0].isupper()
 
 
+def test_the_share_of_time_grows_from_nothing_to_all(stages: ModuleType) -> None:
+    shares = [stages.time_share(step / 200) for step in range(201)]
+    assert shares == sorted(shares) and (shares[0], shares[-1]) == (0.0, 1.0)
+
+
 @settings(max_examples=100)
 @given(duration=st.floats(5.0, 4000.0), steps=st.integers(5, 60))
 def test_a_run_that_goes_on_evenly_is_foreseen_exactly(stages: ModuleType, duration: float, steps: int) -> None:

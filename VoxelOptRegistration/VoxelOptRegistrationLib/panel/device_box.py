@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from slicer.i18n import tr as _
 
 from ..devices import Device
+from ..errors import RegistrationError
+from ..mrml.environment import torch_damage, torch_version
 from ..worker.data import DeviceAnswer
 
 AUTOMATIC = "auto"
@@ -27,11 +30,12 @@ class DeviceBox:
     """Fills the combo box `ui.deviceSelector` and keeps the parameter `device` and it in step.
 
     The registration process, which knows the devices, is asked when the section is opened for the first time or the
-    user asks again: loading torch takes seconds there, and nothing here.
+    user asks again: loading torch takes seconds there, and nothing here. damaged(error) is called where PyTorch cannot
+    be loaded.
     """
 
-    def __init__(self, ui: Any, logic: Any) -> None:
-        self._ui, self._logic = ui, logic
+    def __init__(self, ui: Any, logic: Any, damaged: Callable[[RegistrationError], None]) -> None:
+        self._ui, self._logic, self._damaged = ui, logic, damaged
         self._parameters: Any = None
         self._devices: tuple[Device, ...] = ()
         self._asked = False
@@ -60,6 +64,9 @@ class DeviceBox:
 
     def refresh(self) -> None:
         """Ask which devices there are."""
+        if torch_version() is None and not torch_damage():
+            self._ui.deviceNote.text = _("PyTorch is not installed yet. At Apply you are asked to install it.")
+            return
         self._asked = True
         self._ui.refreshDevicesButton.enabled = False
         self._ui.deviceNote.text = _("Looking for devices ...")
@@ -78,6 +85,8 @@ class DeviceBox:
         self._devices = answer.devices
         self._ui.deviceNote.text = str(answer.error) if answer.error is not None else self._advice()
         self._fill()
+        if answer.error is not None and answer.error.kind == "dependency":
+            self._damaged(answer.error)
 
     def onChosen(self, index: int) -> None:
         """The user has chosen a device."""

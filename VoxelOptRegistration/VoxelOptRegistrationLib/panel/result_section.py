@@ -30,7 +30,8 @@ class ResultSection:
     def setParameterNode(self, parameters: Any) -> None:
         """Act on the nodes of this parameter node; None: none."""
         self._parameters = parameters
-        self._hardened = None
+        if parameters is None:
+            self._hardened = None
         self.update()
 
     def setRunning(self, running: bool) -> None:
@@ -91,4 +92,5 @@ class ResultSection:
         return self._parameters.outputTransform, self._parameters.movingVolume
 
     def _is_hardened(self, moving: Any) -> bool:
-        return self._hardened is not None and self._hardened.volume is moving and moving.GetScene() is not None
+        hardened = self._hardened
+        return hardened is not None and hardened.volume is moving and moving.GetScene() is not None

@@ -16,7 +16,7 @@ from ..mrml.parameters import Missing, missing_input
 from ..progress import Progress
 from ..qa.layers import SavedViews, read_views, restore_views
 from ..worker.job import JobState
-from .stages import TimeLeft, duration_words, progress_words
+from .stages import TimeLeft, duration_words, progress_words, time_share
 
 LOG_LINES = 5000
 TICK_MILLISECONDS = 500
@@ -121,8 +121,8 @@ class RunSection:
     def onProgress(self, progress: Progress) -> None:
         """The run has made a step."""
         if self._left is not None:
-            self._left.update(progress.fraction, time.monotonic())
-        self._ui.progressBar.value = round(100 * progress.fraction)
+            self._left.update(time_share(progress.fraction), time.monotonic())
+        self._ui.progressBar.value = round(100 * time_share(progress.fraction))
         self._tell(progress)
         self.onLog(progress.text)
 
@@ -180,8 +180,9 @@ class RunSection:
         self._say(_("PyTorch is installed. Press Apply."))
 
     def offerRepair(self, error: RegistrationError) -> None:
-        """Say what is wrong with PyTorch, with the button that mends it."""
-        self._fail(error)
+        """Say what is wrong with PyTorch, with the button that mends it; not during a run."""
+        if self._job is None and not self._closing:
+            self._fail(error)
 
     def _readiness(self) -> tuple[str, str]:
         """What is missing in a few words, and in full; empty where nothing is."""
