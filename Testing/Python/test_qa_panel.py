@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import slicer
 from host import Host, start
+from panel_support import open_panel
 from qa_registration import (
     CENTRE,
     FIXED_SHAPE,
@@ -23,6 +24,7 @@ from qa_registration import (
 )
 from slicer_scene import add_segmentation, grid_points
 from VoxelOptRegistrationLib.mrml.record import Registration, remember
+from VoxelOptRegistrationLib.qa.layers import read_views
 from VoxelOptRegistrationLib.qa.measures import measures
 from VoxelOptRegistrationLib.qa.views import View
 
@@ -412,3 +414,57 @@ def test_settings_are_saved_with_the_scene(session: Session, tmp_path: Path) -> 
     assert session.ui.directionSelector.currentText == "From the fixed volume to the moving one"
     assert session.ui.reviewBody.visible and session.ui.reviewTitle.text == "Result: Result"
     assert session.ui.measuresTable.rowCount == len(measures(REPORT))
+
+
+def test_a_run_from_the_panel_can_be_checked_at_once(tmp_path: Path) -> None:
+    with open_panel(tmp_path) as panel:
+        panel.choose()
+        ui = panel.widget.qa.ui
+        panel.apply()
+        assert not ui.reviewBody.visible and not ui.transferSection.enabled
+        panel.until("Registered in")
+        assert ui.reviewBody.visible and ui.reviewTitle.text == "Result: MR to CT: displacement"
+        assert ui.warningsNote.text == "The answer was known beforehand."
+        panel.host.pump(lambda: ui.restoreButton.height > 10)  # laid out
+        shown = read_views(slicer.mrmlScene)
+        panel.host.click(ui.jacobianButton)
+        panel.host.click(ui.gridCheckBox)
+        assert read_views(slicer.mrmlScene) != shown
+        panel.apply()  # the views are put back before the run looks at them
+        assert not ui.reviewBody.visible and not ui.gridCheckBox.checked
+        panel.until("Registered in")
+        assert ui.reviewBody.visible
+        assert len(slicer.util.getNodesByClass("vtkMRMLTextNode")) == 1
+        for button in BUTTONS.values():
+            panel.host.click(getattr(ui, button))
+        panel.host.click(ui.restoreButton)
+        assert [layers.background for layers in read_views(slicer.mrmlScene).layers.values()] == [
+            panel.parameters.fixedVolume.GetID()
+        ] * 3
+
+
+def test_a_run_from_a_script_can_be_checked_in_the_panel(tmp_path: Path) -> None:
+    with open_panel(tmp_path) as panel:
+        fixed, moving = panel.choose()
+        result = panel.widget.logic.registerVolumes(fixed, moving)
+        ui = panel.widget.qa.ui
+        assert not ui.reviewBody.visible
+        panel.host.select(panel.ui.transformSelector, result.outputTransformNode)
+        assert ui.reviewBody.visible
+        panel.host.click(ui.differenceButton)
+        assert ui.differenceButton.checked
+
+
+def test_a_cancelled_run_leaves_the_earlier_result_to_be_checked(tmp_path: Path) -> None:
+    with open_panel(tmp_path) as panel:
+        panel.choose()
+        panel.run()
+        panel.behave("slow", tmp_path / "jobs")
+        ui = panel.widget.qa.ui
+        panel.apply()
+        panel.host.pump(lambda: "Cancel" in panel.ui.applyButton.text)
+        panel.host.click(panel.ui.applyButton)
+        panel.until("cancelled")
+        assert ui.reviewBody.visible
+        panel.host.click(ui.entropyButton)
+        assert ui.entropyButton.checked

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
+import vtk
 from qa_registration import (
     FIXED_SHAPE,
     add_registration,
@@ -207,6 +208,21 @@ def test_a_mixture_follows_changes_of_the_volumes() -> None:
     slicer.util.arrayFromVolumeModified(registration.warped)
     review.show(View.DIFFERENCE, ViewOptions())
     np.testing.assert_allclose(mixture(), -3.0, atol=1e-4)
+
+
+def test_a_mixture_follows_a_fixed_volume_that_is_moved() -> None:
+    registration = add_registration(scaling(1.0), warped=False)
+    review = Review(registration)
+    review.show(View.DIFFERENCE, ViewOptions(after=False))
+    before = np.abs(mixture()[6:14, 8:16, 8:20]).mean()
+    parent = add_linear_transform(affine(origin=(6.0, 0.0, 0.0)))
+    registration.fixed.SetAndObserveTransformNodeID(parent.GetID())
+    review.show(View.DIFFERENCE, ViewOptions(after=False))
+    shifted = np.abs(mixture()[6:14, 8:16, 8:20]).mean()
+    assert shifted > 5 * before
+    parent.SetMatrixTransformToParent(vtk.vtkMatrix4x4())
+    review.show(View.DIFFERENCE, ViewOptions(after=False))
+    assert np.abs(mixture()[6:14, 8:16, 8:20]).mean() == pytest.approx(before, rel=1e-4)
 
 
 def test_intensities_of_another_modality_are_brought_into_the_fixed_window() -> None:

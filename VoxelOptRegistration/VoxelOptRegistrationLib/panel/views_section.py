@@ -9,7 +9,6 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..errors import InputError
 from ..mrml.record import Registration
 from ..qa.places import Place, Worst, describe, jump_to, worst_places
 from ..qa.views import Review, View, ViewOptions
@@ -67,10 +66,7 @@ class ViewsSection:
         title = _("Register first; then the result can be checked here.")
         if registration is not None:
             title = _("Result: {name}").format(name=registration.name)
-            try:
-                self._review = Review(registration)
-            except InputError as error:
-                title, registration = str(error), None
+            self._review = Review(registration)
         self._ui.reviewTitle.text = title
         self._ui.reviewBody.visible = registration is not None
         available = self._review.available if self._review is not None else ()

@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import slicer
 
 from ..mrml.geometry import Geometry, ijk_to_ras, to_world
 from ..mrml.record import Registration
-from ..mrml.volumes import place_volume
+from ..mrml.volumes import PlacedVolume, place_volume
 from .comparison import Window, in_window_of, window_of
+from .maps import body_outline
 from .resampling import resample
 from .scratch import scratch_volume
 
+T = TypeVar("T")
+
 
 class ComparedPair:
-    """Fixed and moving volume of `registration`; arrays are made on first need and again when a volume has changed."""
+    """Fixed and moving volume of `registration`; arrays are made on first need and again when a volume has changed.
+
+    Its properties raise `InputError` where a volume has lost its voxels.
+    """
 
     def __init__(self, registration: Registration) -> None:
         self.registration = registration
-        self._placed = place_volume(registration.fixed, "fixed volume")
-        self._kept: dict[bool, tuple[Any, np.ndarray]] = {}
+        self._kept: dict[str, tuple[Any, Any]] = {}
 
     @property
     def geometry(self) -> Geometry:
         """The fixed lattice in the world."""
-        return self._placed.geometry
+        return self._fixed().geometry
 
     @property
     def fixed(self) -> np.ndarray:
         """Voxels of the fixed volume, (k, j, i)."""
-        return self._placed.array
+        return self._fixed().array
+
+    @property
+    def body(self) -> np.ndarray:
+        """Roughly where the patient is, bool (k, j, i)."""
+        return self._keep("body", lambda: body_outline(self.fixed), self.registration.fixed)
 
     @property
     def window(self) -> Window:
@@ -40,12 +51,9 @@ class ComparedPair:
 
     def moving(self, after: bool) -> np.ndarray:
         """The moving volume on the fixed lattice, after or before registration, to be shown with `window`; float32."""
-        key = self._state()
-        kept = self._kept.get(after)
-        if kept is None or kept[0] != key:
-            kept = (key, self._moving(after))
-            self._kept[after] = kept
-        return kept[1]
+        nodes = (self.registration.fixed, self.registration.moving, self.registration.warped)
+        circumstances = (self.window, self.registration.transform.GetTransformToWorldMTime())
+        return self._keep(f"moving {after}", lambda: self._moving(after), *nodes, others=circumstances)
 
     def moving_node(self, after: bool) -> slicer.vtkMRMLScalarVolumeNode:
         """A volume that shows the moving one after or before registration: one that is there, or a temporary one."""
@@ -68,10 +76,19 @@ class ComparedPair:
         source = warped if after and warped is not None else self.registration.moving
         return in_window_of(values, _window(source, values), self.window)
 
-    def _state(self) -> tuple[Any, ...]:
-        nodes = (self.registration.moving, self.registration.warped, self.registration.fixed)
-        changed = tuple(node.GetImageData().GetMTime() for node in nodes if node is not None and node.GetImageData())
-        return (*changed, self.registration.transform.GetTransformToWorldMTime(), self.window)
+    def _fixed(self) -> PlacedVolume:
+        fixed = self.registration.fixed
+        return self._keep("fixed", lambda: place_volume(fixed, "fixed volume"), fixed)
+
+    def _keep(
+        self, name: str, make: Callable[[], T], *nodes: slicer.vtkMRMLVolumeNode | None, others: tuple[Any, ...] = ()
+    ) -> T:
+        """What `make` returns, kept while `nodes` have the same voxels in the same place and `others` are equal."""
+        state = (*[_state(node) for node in nodes if node is not None], *others)
+        if name not in self._kept or self._kept[name][0] != state:
+            self._kept[name] = (state, make())
+        kept: T = self._kept[name][1]
+        return kept
 
 
 def moving_on_fixed(registration: Registration, lattice: Geometry, after: bool) -> np.ndarray:
@@ -105,6 +122,16 @@ def matches(volume: slicer.vtkMRMLScalarVolumeNode, geometry: Geometry) -> bool:
     if volume.GetImageData() is None or not isinstance(mapping, np.ndarray):
         return False
     return Geometry(volume.GetImageData().GetDimensions(), mapping @ ijk_to_ras(volume)).matches(geometry)
+
+
+def _state(volume: slicer.vtkMRMLVolumeNode) -> tuple[Any, ...]:
+    """Something that is different when the voxels of `volume` have changed or lie elsewhere."""
+    image, parent = volume.GetImageData(), volume.GetParentTransformNode()
+    return (
+        None if image is None else (image, image.GetMTime()),
+        ijk_to_ras(volume).tobytes(),
+        None if parent is None else (parent, parent.GetTransformToWorldMTime()),
+    )
 
 
 def _window(volume: slicer.vtkMRMLScalarVolumeNode, values: np.ndarray) -> Window:

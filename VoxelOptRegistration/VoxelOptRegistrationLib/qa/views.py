@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
 
 import numpy as np
 import slicer
@@ -15,7 +14,7 @@ from ..mrml.record import Registration
 from .comparison import checkerboard, difference, swipe, tile_voxels
 from .deformation import show_arrows, show_grid
 from .layers import SavedViews, fit_viewers, read_views, restore_views, set_foreground_opacity, set_layers
-from .maps import body_outline, entropy_overlay, fold_labels, hide_legends, jacobian_overlay, show_legend
+from .maps import entropy_overlay, fold_labels, hide_legends, jacobian_overlay, show_legend
 from .pair import ComparedPair
 from .scratch import remove_scratch, scratch_volume
 
@@ -92,11 +91,12 @@ class Review:
     def show(self, view: View, options: ViewOptions) -> None:
         """Show `view`; again with other options to change how it looks.
 
-        Raises `InputError` where a volume has lost its voxels, `ValueError` for a view that is not available.
+        Where the slice viewers showed something else than the fixed volume, they are fitted to it. Raises `InputError`
+        where a volume has lost its voxels, `ValueError` for a view that is not available.
         """
         if view not in self.available:
             raise ValueError(f"This registration has no volume for the view {view.value}.")
-        first = self.view is None
+        first = self.view is None and not self._looks_at_fixed()
         self.begin()
         draw: dict[View, Callable[[ViewOptions], None]] = {
             View.BLEND: self._blend,
@@ -134,6 +134,11 @@ class Review:
             restore_views(self._scene, saved)
         remove_scratch(self._scene)
 
+    def _looks_at_fixed(self) -> bool:
+        """Whether the slice viewers show the fixed volume already, so that where they look should be left alone."""
+        shown = {layers.background for layers in read_views(self._scene).layers.values()}
+        return shown == {self.registration.fixed.GetID()}
+
     def _blend(self, options: ViewOptions) -> None:
         set_layers(self._scene, self.registration.fixed, self._pair.moving_node(options.after), options.mix)
 
@@ -161,19 +166,15 @@ class Review:
         self._show_mixture("Fixed minus moving", values, (-limit, limit))
 
     def _entropy(self, options: ViewOptions) -> None:
-        overlay = entropy_overlay(self.registration.entropy, options.entropy_threshold, self._body)
+        overlay = entropy_overlay(self.registration.entropy, options.entropy_threshold, self._pair.body)
         set_layers(self._scene, self.registration.fixed, overlay, options.mix)
         show_legend(overlay, "Displacement entropy")
 
     def _jacobian(self, options: ViewOptions) -> None:
         jacobian = self.registration.jacobian
-        overlay, folds = jacobian_overlay(jacobian, self._body), fold_labels(jacobian)
+        overlay, folds = jacobian_overlay(jacobian, self._pair.body), fold_labels(jacobian)
         set_layers(self._scene, self.registration.fixed, overlay, options.mix, folds)
         show_legend(overlay, "Jacobian determinant")
-
-    @cached_property
-    def _body(self) -> np.ndarray:
-        return body_outline(self._pair.fixed)
 
     def _show_mixture(self, title: str, values: np.ndarray, window: tuple[float, float] | None = None) -> None:
         geometry: Geometry = self._pair.geometry
