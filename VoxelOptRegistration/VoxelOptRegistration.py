@@ -29,6 +29,7 @@ from VoxelOptRegistrationLib.panel.dependencies import ensure_dependencies, repa
 from VoxelOptRegistrationLib.panel.device_box import DeviceBox
 from VoxelOptRegistrationLib.panel.mask_section import MaskSegments
 from VoxelOptRegistrationLib.panel.options_section import OptionsSection
+from VoxelOptRegistrationLib.panel.pair_outputs import PairOutputs
 from VoxelOptRegistrationLib.panel.parameters import ResultPlacement, VoxelOptRegistrationParameterNode
 from VoxelOptRegistrationLib.panel.qa_section import QASection
 from VoxelOptRegistrationLib.panel.result_section import ResultSection
@@ -84,7 +85,7 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.options = OptionsSection(self.ui)
         self.devices = DeviceBox(self.ui, self.logic, self.run.offerRepair)
         self.qa = QASection(self.ui.qaContainer)
-        self.parts: list[Any] = [self.options, self.devices, self.result, self.qa, self.run]
+        self.parts: list[Any] = [PairOutputs(), self.options, self.devices, self.result, self.qa, self.run]
         for role in ("fixed", "moving"):
             selector = f"{role}MaskSegmentSelector"
             self.parts.append(MaskSegments(getattr(self.ui, selector), getattr(self.ui, f"{selector}Label"), role))
@@ -117,6 +118,7 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
 
     def onSceneStartSave(self, caller: Any, event: Any) -> None:
         self.qa.leave()
+        self.run.hidePreview()
 
     def onSceneStartClose(self, caller: Any, event: Any) -> None:
         self.run.cancel()
@@ -210,7 +212,11 @@ class VoxelOptRegistrationLogic(ScriptedLoadableModuleLogic, RegistrationLogic):
         RegistrationLogic.__init__(self, scheduler=qt.QTimer.singleShot)
 
     def getParameterNode(self) -> VoxelOptRegistrationParameterNode:
-        return VoxelOptRegistrationParameterNode(super().getParameterNode())  # type: ignore[call-arg]
+        node = super().getParameterNode()
+        # Slicer's wrapper leaves observers on the node, which hold on to the wrapper, which holds on to the node. With no
+        # other reference in Python the garbage collector would empty them while the node still calls them: a crash.
+        slicer.modules.VoxelOptRegistrationParameterNode = node
+        return VoxelOptRegistrationParameterNode(node)  # type: ignore[call-arg]
 
 
 class VoxelOptRegistrationTest(ScriptedLoadableModuleTest):

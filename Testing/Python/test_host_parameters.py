@@ -57,7 +57,7 @@ def kind(host: Host) -> type:
         "color": Color,
         "names": list[str],
     }
-    Parameters.whole, Parameters.flag = 5, True
+    Parameters.whole, Parameters.flag, Parameters.choice = 5, True, "a"
     return parameterNodeWrapper(Parameters)
 
 
@@ -76,6 +76,17 @@ def test_defaults_types_and_ranges(kind: type) -> None:
     for name, wrong in (("whole", "3"), ("text", 3), ("volume", "CT"), ("flag", None), ("color", "RED")):
         with pytest.raises((TypeError, ValueError)):
             setattr(parameters, name, wrong)
+
+
+def test_a_default_must_be_one_of_the_choices(host: Host) -> None:
+    from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
+
+    class Parameters:
+        pass
+
+    Parameters.__annotations__ = {"choice": Annotated[str, Choice(["a", "b"])]}
+    with pytest.raises(ValueError):
+        parameterNodeWrapper(Parameters)(node())
 
 
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])

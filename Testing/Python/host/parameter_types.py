@@ -156,13 +156,11 @@ class Parameter:
         return self._value(node.GetParameter(self.name))
 
     def _default(self) -> Any:
-        found, choice = self.find(Default), self.find(Choice)
+        found = self.find(Default)
         if found is not None:
             return found.value
         if self.is_node or self.optional:
             return None
-        if choice is not None:
-            return choice.choices[0]
         kind = self.kinds[0]
         if issubclass(kind, enum.Enum):
             return next(iter(kind))
