@@ -10,7 +10,7 @@ import pytest
 import slicer
 import vtk
 from logic_stand_in import known_mapping
-from panel_support import Panel, open_panel
+from panel_support import Panel, add_pair, open_panel
 from slicer_scene import FLIP, add_linear_transform, affine, map_points, to_world
 
 
@@ -150,6 +150,43 @@ def test_another_moving_volume_has_nothing_to_undo(panel: Panel) -> None:
     assert panel.ui.undoButton.visible
     panel.host.select(panel.ui.movingSelector, panel.parameters.outputVolume)
     assert not panel.ui.undoButton.visible
+
+
+def test_every_pair_keeps_its_own_result(panel: Panel) -> None:
+    fixed, moving = panel.choose()
+    panel.run()
+    first = panel.parameters.outputTransform
+    second_fixed, second_moving = add_pair()
+    panel.host.select(panel.ui.movingSelector, second_moving)
+    assert panel.parameters.outputTransform is None and panel.parameters.outputVolume is None
+    assert panel.parameters.inverseTransform is None and not panel.ui.undoButton.visible
+    panel.run()
+    second = panel.parameters.outputTransform
+    assert second is not first and moving.GetParentTransformNode() is first
+    assert second_moving.GetParentTransformNode() is second
+    panel.host.select(panel.ui.movingSelector, moving)
+    assert panel.parameters.outputTransform is first and panel.ui.undoButton.text == "Undo"
+    assert panel.parameters.outputVolume.GetName() == "MR to CT: warped"
+    panel.host.select(panel.ui.movingSelector, None)
+    panel.host.select(panel.ui.movingSelector, second_moving)
+    assert panel.parameters.outputTransform is second
+    panel.host.select(panel.ui.fixedSelector, second_fixed)
+    assert panel.parameters.outputTransform is None
+
+
+def test_a_node_made_for_the_result_is_kept_when_other_volumes_are_chosen(panel: Panel) -> None:
+    mine = panel.ui.transformSelector.addNode()
+    panel.choose()
+    assert panel.parameters.outputTransform is mine
+    panel.run()
+    assert panel.parameters.outputTransform is mine and mine.GetName() == "Registration"
+
+
+def test_linear_transforms_are_not_offered_for_the_result(panel: Panel) -> None:
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "linear")
+    assert panel.ui.transformSelector.nodeCount() == 0
+    panel.open("alignment")
+    assert panel.ui.initialTransformSelector.nodeCount() == 1
 
 
 def test_a_scene_that_is_opened_again_can_still_be_undone(panel: Panel, tmp_path: Path) -> None:

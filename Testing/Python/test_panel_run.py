@@ -191,6 +191,22 @@ def test_the_preview_transform_deleted_during_a_run_does_no_harm(panel: Panel) -
     assert moving.GetParentTransformNode() is None
 
 
+@pytest.mark.parametrize("panel", ["slow"], indirect=True)
+def test_a_scene_saved_during_a_run_holds_nothing_of_the_preview(panel: Panel, tmp_path: Path) -> None:
+    _, moving = panel.choose()
+    panel.apply()
+    panel.host.pump(lambda: moving.GetParentTransformNode() is not None)
+    slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
+    slicer.mrmlScene.StartState(slicer.vtkMRMLScene.SaveState)
+    assert slicer.mrmlScene.Commit()
+    slicer.mrmlScene.EndState(slicer.vtkMRMLScene.SaveState)
+    text = (tmp_path / "scene.mrml").read_text()
+    assert 'name="MR"' in text and "Registration under way" not in text
+    assert moving.GetParentTransformNode() is None and transforms() == set()
+    panel.apply()
+    panel.until("was cancelled", 5.0)
+
+
 @pytest.mark.parametrize("panel", ["refuse"], indirect=True)
 def test_input_that_the_process_refuses_is_explained_under_the_button(panel: Panel) -> None:
     panel.choose()

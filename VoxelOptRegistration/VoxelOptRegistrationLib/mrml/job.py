@@ -134,6 +134,11 @@ class RegistrationJob:
         if self._writing is None:
             self._stop(Cancelled())
 
+    def hidePreview(self) -> None:
+        """Put the moving volume where it was, as for saving the scene; the next preview shows it again."""
+        if self._preview is not None:
+            self._preview.withdraw()
+
     def abandon(self) -> None:
         """Cancel, call nobody any more, and wait until the background process is free again."""
         self._listeners = Listeners()

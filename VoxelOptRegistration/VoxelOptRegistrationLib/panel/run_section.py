@@ -85,6 +85,11 @@ class RunSection:
         if self._job is not None:
             self._job.cancel()
 
+    def hidePreview(self) -> None:
+        """Put the moving volume where it was until the next preview comes."""
+        if self._job is not None:
+            self._job.hidePreview()
+
     def close(self) -> None:
         """The panel goes: cancel, and touch no widget any more."""
         self._closing = True
