@@ -34,7 +34,6 @@ from VoxelOptRegistrationLib.panel.parameters import ResultPlacement, VoxelOptRe
 from VoxelOptRegistrationLib.panel.qa_section import QASection
 from VoxelOptRegistrationLib.panel.result_section import ResultSection
 from VoxelOptRegistrationLib.panel.run_section import RunSection
-from VoxelOptRegistrationLib.qa.layers import SavedViews
 
 
 class VoxelOptRegistration(ScriptedLoadableModule):
@@ -181,7 +180,7 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.result.setRunning(running)
         self.qa.setRunning(running)
 
-    def showResult(self, job: RegistrationJob, views: SavedViews) -> str:
+    def showResult(self, job: RegistrationJob) -> str:
         """Remember the outputs, so that the next run fills the same nodes, and lay the result over the fixed volume.
 
         Returns what could not be done, for the user.

@@ -27,8 +27,8 @@ class RunSection:
     """Looks after `ui.applyButton`, `ui.progressBar`, `ui.statusLabel`, `ui.repairButton` and `ui.logText`.
 
     start(progressCallback=, completedCallback=, logCallback=) begins a run and returns its job, or raises
-    `RegistrationError`; repair() repairs PyTorch or raises; done(job, views) shows a successful result, where views
-    is what the slice views showed before the run; changed() is called when a run begins and when it has ended.
+    `RegistrationError`; repair() repairs PyTorch or raises; done(job) shows a successful result and returns what
+    could not be done; changed() is called when a run begins and when it has ended.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class RunSection:
         ui: Any,
         start: Callable[..., RegistrationJob],
         repair: Callable[[], None],
-        done: Callable[[RegistrationJob, SavedViews], str],
+        done: Callable[[RegistrationJob], str],
         changed: Callable[[], None],
     ) -> None:
         self._ui = ui
@@ -160,7 +160,7 @@ class RunSection:
         self._ui.progressBar.visible = False
         if job.error is None:
             took = duration_words(time.monotonic() - self._begin)
-            lines = [_("Registered in {duration}.").format(duration=took), self._done(job, views)]
+            lines = [_("Registered in {duration}.").format(duration=took), self._done(job)]
             self._say("\n".join([line for line in lines if line] + job.result.report.get("warnings", [])))
             self.onLog(lines[0])
         else:
