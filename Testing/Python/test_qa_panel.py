@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from qa_registration import (
 )
 from slicer_scene import add_segmentation, grid_points
 from VoxelOptRegistrationLib.mrml.record import Registration, remember
+from VoxelOptRegistrationLib.mrml.volumes import place_volume
 from VoxelOptRegistrationLib.qa.layers import read_views
 from VoxelOptRegistrationLib.qa.measures import measures
 from VoxelOptRegistrationLib.qa.views import View
@@ -423,7 +425,7 @@ def test_a_run_from_the_panel_can_be_checked_at_once(tmp_path: Path) -> None:
         panel.apply()
         assert not ui.reviewBody.visible and not ui.transferSection.enabled
         panel.until("Registered in")
-        assert ui.reviewBody.visible and ui.reviewTitle.text == "Result: MR to CT: displacement"
+        assert ui.reviewBody.visible and ui.reviewTitle.text == "Result: Displacement (MR to CT)"
         assert ui.warningsNote.text == "The answer was known beforehand."
         panel.host.pump(lambda: ui.restoreButton.height > 10)  # laid out
         shown = read_views(slicer.mrmlScene)
@@ -441,6 +443,24 @@ def test_a_run_from_the_panel_can_be_checked_at_once(tmp_path: Path) -> None:
         assert [layers.background for layers in read_views(slicer.mrmlScene).layers.values()] == [
             panel.parameters.fixedVolume.GetID()
         ] * 3
+
+
+def test_hardening_is_told(session: Session) -> None:
+    registration = session.registration
+    inputs = {}
+    for role in ("fixed", "moving"):
+        geometry = place_volume(getattr(registration, role), role).geometry
+        inputs[role] = {"size": list(geometry.dimensions), "origin_mm": geometry.index_to_lps[:3, 3].tolist()}
+    session.choose(replace(registration, report={**REPORT, "inputs": inputs}))
+    session.widget.qa.update()
+    session.host.click(session.ui.blendButton)
+    assert not session.ui.changeNote.visible
+    registration.moving.SetAndObserveTransformNodeID(registration.transform.GetID())
+    session.host.click(session.ui.blendButton)
+    assert not session.ui.changeNote.visible
+    registration.moving.HardenTransform()
+    session.host.click(session.ui.blendButton)
+    assert session.ui.changeNote.visible and "hardened" in session.ui.changeNote.text
 
 
 def test_a_run_from_a_script_can_be_checked_in_the_panel(tmp_path: Path) -> None:

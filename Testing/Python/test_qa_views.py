@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import slicer
@@ -27,10 +29,12 @@ from slicer_scene import (
     node_counts,
 )
 from VoxelOptRegistrationLib.mrml.geometry import Geometry, ijk_to_ras
+from VoxelOptRegistrationLib.mrml.record import Registration
+from VoxelOptRegistrationLib.mrml.volumes import place_volume
 from VoxelOptRegistrationLib.qa.comparison import Window, in_window_of, swipe
 from VoxelOptRegistrationLib.qa.layers import read_views
 from VoxelOptRegistrationLib.qa.maps import body_outline, jacobian_overlay
-from VoxelOptRegistrationLib.qa.pair import ComparedPair
+from VoxelOptRegistrationLib.qa.pair import ComparedPair, changed_since
 from VoxelOptRegistrationLib.qa.resampling import resample
 from VoxelOptRegistrationLib.qa.views import Review, View, ViewOptions
 from vtk.util.numpy_support import vtk_to_numpy
@@ -223,6 +227,42 @@ def test_a_mixture_follows_a_fixed_volume_that_is_moved() -> None:
     parent.SetMatrixTransformToParent(vtk.vtkMatrix4x4())
     review.show(View.DIFFERENCE, ViewOptions(after=False))
     assert np.abs(mixture()[6:14, 8:16, 8:20]).mean() == pytest.approx(before, rel=1e-4)
+
+
+def described(registration: Registration) -> Registration:
+    """The registration with a report that says where its volumes were."""
+    inputs = {}
+    for role in ("fixed", "moving"):
+        geometry = place_volume(getattr(registration, role), role).geometry
+        inputs[role] = {"size": list(geometry.dimensions), "origin_mm": geometry.index_to_lps[:3, 3].tolist()}
+    return replace(registration, report={"inputs": inputs})
+
+
+def test_a_hardened_moving_volume_is_not_warped_twice() -> None:
+    registration = described(add_registration(waves, warped=False))
+    pair = ComparedPair(registration)
+    assert changed_since(registration) == ()
+    before = pair.moving(after=False).copy()
+    registration.moving.SetAndObserveTransformNodeID(registration.transform.GetID())
+    assert changed_since(registration) == ()
+    np.testing.assert_allclose(pair.moving(after=False), before)
+    after = pair.moving(after=True).copy()
+    registration.moving.HardenTransform()
+    assert changed_since(registration) == ("moving",)
+    assert pair.moving_node(after=True) is registration.moving is pair.moving_node(after=False)
+    middle = (slice(6, 14), slice(8, 16), slice(8, 20))
+    np.testing.assert_allclose(pair.moving(after=True)[middle], after[middle], atol=1.5)  # interpolated once more
+    assert np.abs(before[middle] - after[middle]).max() > 5
+
+
+def test_a_fixed_volume_that_was_moved_is_noticed() -> None:
+    registration = described(add_registration())
+    parent = add_linear_transform(affine(origin=(0.0, 0.5, 0.0)))
+    registration.fixed.SetAndObserveTransformNodeID(parent.GetID())
+    assert changed_since(registration) == ("fixed",)
+    registration.fixed.SetAndObserveTransformNodeID(None)
+    assert changed_since(registration) == ()
+    assert changed_since(replace(registration, report={})) == ()
 
 
 def test_intensities_of_another_modality_are_brought_into_the_fixed_window() -> None:

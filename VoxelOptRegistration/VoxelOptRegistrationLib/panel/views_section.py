@@ -9,10 +9,12 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from ..errors import InputError
 from ..mrml.record import Registration
 from ..qa.places import Place, Worst, describe, jump_to, worst_places
 from ..qa.views import Review, View, ViewOptions
 from .told import told
+from .view_words import change_words, deformation_words, mix_title, view_words
 
 _SIDES = (View.BLEND, View.SWIPE, View.CHECKERBOARD, View.FLICKER, View.DIFFERENCE)
 _MIXED = (View.BLEND, View.SWIPE, View.ENTROPY, View.JACOBIAN)
@@ -165,6 +167,18 @@ class ViewsSection:
             self.onDeformation()
         self._follow()
 
+    def _tell_changes(self) -> None:
+        """Say so where what is shown is not what was registered."""
+        changed = self._changed()
+        self._ui.changeNote.visible = bool(changed)
+        self._ui.changeNote.text = "\n".join(map(change_words, changed))
+
+    def _changed(self) -> tuple[str, ...]:
+        try:
+            return self._review.changed if self._review is not None else ()
+        except InputError:
+            return ()
+
     def _options(self) -> ViewOptions:
         ui = self._ui
         return ViewOptions(
@@ -196,43 +210,13 @@ class ViewsSection:
         ):
             for widget in (getattr(ui, f"{name}Slider"), getattr(ui, f"{name}SliderLabel")):
                 widget.visible = shown
-        ui.mixSliderLabel.text = _mix_title(view)
+        ui.mixSliderLabel.text = mix_title(view)
         ui.viewOptions.visible = view is not None and view is not View.DIFFERENCE
-        ui.viewNote.text = _note(view)
+        ui.viewNote.text = view_words(view)
         ui.viewNote.visible = view is not None
         deformed = ui.gridCheckBox.checked or ui.arrowsCheckBox.checked
         ui.spacingOptions.visible = deformed
         ui.deformationNote.visible = deformed
-        ui.deformationNote.text = _(
-            "Drawn as tissue moves, from the moving volume to the fixed one: the grid was regular in the moving "
-            "volume; arrows end where tissue comes to lie. Color is distance: blue 0, green 10, yellow 20, red 40 mm."
-        )
+        ui.deformationNote.text = deformation_words()
+        self._tell_changes()
         ui.restoreButton.enabled = self._review is not None and self._review.active
-
-
-def _mix_title(view: View | None) -> str:
-    """What the first slider does."""
-    if view in (View.ENTROPY, View.JACOBIAN):
-        return _("Color &opacity:")
-    return _("&Moving share:") if view is View.SWIPE else _("&Moving opacity:")
-
-
-def _note(view: View | None) -> str:
-    """What to look for."""
-    return {
-        None: "",
-        View.BLEND: _("Look for double contours: there the volumes do not match."),
-        View.SWIPE: _("Organ borders should run on across the dividing line."),
-        View.CHECKERBOARD: _("Organ borders should run on from square to square."),
-        View.FLICKER: _("Whatever jumps between the two pictures does not match."),
-        View.BEFORE_AFTER: _("The moving volume before and after registration take turns."),
-        View.DIFFERENCE: _("Fixed minus moving. Even gray is no difference; means little between CT and MR."),
-        View.ENTROPY: _(
-            "Colored where the images left the displacement open (0 one fits, 1 no signal). There the result is what "
-            "smoothing made of its surroundings."
-        ),
-        View.JACOBIAN: _(
-            "Blue: smaller in the moving volume than in the fixed one; orange: larger; gray: same size. "
-            "Magenta: folds, where tissue would be turned inside out."
-        ),
-    }[view]

@@ -17,6 +17,7 @@ from .resampling import resample
 from .scratch import scratch_volume
 
 T = TypeVar("T")
+SAME_PLACE_MM = 0.01
 
 
 class ComparedPair:
@@ -49,6 +50,14 @@ class ComparedPair:
         """The window that the fixed volume is shown with."""
         return _window(self.registration.fixed, self.fixed)
 
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Which of the two are no longer what was registered, see `changed_since`."""
+        registration = self.registration
+        state = registration.transform.GetTransformToWorldMTime()
+        nodes = (registration.fixed, registration.moving)
+        return self._keep("changed", lambda: changed_since(registration), *nodes, others=(state,))
+
     def moving(self, after: bool) -> np.ndarray:
         """The moving volume on the fixed lattice, after or before registration, to be shown with `window`; float32."""
         nodes = (self.registration.fixed, self.registration.moving, self.registration.warped)
@@ -60,7 +69,7 @@ class ComparedPair:
         registration = self.registration
         if after and registration.warped is not None:
             return registration.warped
-        if registration.applied == after:
+        if registration.applied == after or "moving" in self.changed:
             return registration.moving
         placed = place_volume(registration.moving, "moving volume", ignored=registration.transform)
         image = placed.array if placed.hardened else registration.moving.GetImageData()
@@ -71,7 +80,7 @@ class ComparedPair:
         return node
 
     def _moving(self, after: bool) -> np.ndarray:
-        values = moving_on_fixed(self.registration, self.geometry, after)
+        values = moving_on_fixed(self.registration, self.geometry, after, changed="moving" in self.changed)
         warped = self.registration.warped
         source = warped if after and warped is not None else self.registration.moving
         return in_window_of(values, _window(source, values), self.window)
@@ -91,15 +100,36 @@ class ComparedPair:
         return kept
 
 
-def moving_on_fixed(registration: Registration, lattice: Geometry, after: bool) -> np.ndarray:
+def changed_since(registration: Registration) -> tuple[str, ...]:
+    """Which of "fixed" and "moving" have other voxels or another place than when they were registered.
+
+    That is so after hardening, cropping, or when a transform above the volume was changed. Told by the report, and
+    never where the report does not say.
+    """
+    changed = []
+    for role, node in (("fixed", registration.fixed), ("moving", registration.moving)):
+        was = registration.report.get("inputs", {}).get(role, {})
+        if "size" not in was or "origin_mm" not in was:
+            continue
+        now = place_volume(node, f"{role} volume", ignored=registration.transform).geometry
+        moved = np.abs(now.index_to_lps[:3, 3] - was["origin_mm"]).max()
+        if list(now.dimensions) != list(was["size"]) or moved > SAME_PLACE_MM:
+            changed.append(role)
+    return tuple(changed)
+
+
+def moving_on_fixed(registration: Registration, lattice: Geometry, after: bool, *, changed: bool = False) -> np.ndarray:
     """The moving volume on the fixed `lattice` in its own voxel type, (k, j, i), after or before registration.
 
-    After: the run's warped volume, where it was kept; outside the moving volume, its smallest value.
+    After: the run's warped volume, where it was kept; outside the moving volume, its smallest value. changed: the
+    moving volume is not what it was when it was registered, so it is taken as it is.
     """
     if after and registration.warped is not None and matches(registration.warped, lattice):
         return slicer.util.arrayFromVolume(registration.warped)
     result = registration.transform
     fill = float(slicer.util.arrayFromVolume(registration.moving).min())
+    if changed:
+        return resample(registration.moving, lattice, fill=fill)
     return resample(registration.moving, lattice, result if after else None, ignored=result, fill=fill)
 
 

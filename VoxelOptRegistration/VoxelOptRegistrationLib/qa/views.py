@@ -79,6 +79,11 @@ class Review:
         return tuple(view for view in View if view not in needed or _has_voxels(needed[view]))
 
     @property
+    def changed(self) -> tuple[str, ...]:
+        """Which of "fixed" and "moving" are not what they were when they were registered."""
+        return self._pair.changed
+
+    @property
     def active(self) -> bool:
         """Whether there is something to restore."""
         return self._saved is not None
