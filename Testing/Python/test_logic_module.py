@@ -75,4 +75,4 @@ print([name for name in ("torch", "SimpleITK", "qt", "scipy") if name in sys.mod
         text=True,
         timeout=60,
     )
-    assert finished.stdout.splitlines() == ["b to a: displacement", "['scipy']"], finished.stderr
+    assert finished.stdout.splitlines() == ["Displacement (b to a)", "['scipy']"], finished.stderr

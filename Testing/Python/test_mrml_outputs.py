@@ -170,10 +170,10 @@ def test_outputs_say_what_they_are_and_where_they_come_from() -> None:
     nodes, _ = write(fixed, moving)
     names = {name: node.GetName() for name, node in nodes.given().items()}
     assert names == {
-        "transform": "MR to CT: displacement",
-        "volume": "MR to CT: warped",
-        "entropy": "MR to CT: displacement entropy",
-        "jacobian": "MR to CT: Jacobian determinant",
+        "transform": "Displacement (MR to CT)",
+        "volume": "Warped (MR to CT)",
+        "entropy": "Displacement entropy (MR to CT)",
+        "jacobian": "Jacobian determinant (MR to CT)",
     }
     for name, node in nodes.given().items():
         assert node.GetNodeReferenceID("spatialRegistrationFixed") == fixed.node.GetID()

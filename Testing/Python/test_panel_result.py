@@ -166,7 +166,7 @@ def test_every_pair_keeps_its_own_result(panel: Panel) -> None:
     assert second_moving.GetParentTransformNode() is second
     panel.host.select(panel.ui.movingSelector, moving)
     assert panel.parameters.outputTransform is first and panel.ui.undoButton.text == "Undo"
-    assert panel.parameters.outputVolume.GetName() == "MR to CT: warped"
+    assert panel.parameters.outputVolume.GetName() == "Warped (MR to CT)"
     panel.host.select(panel.ui.movingSelector, None)
     panel.host.select(panel.ui.movingSelector, second_moving)
     assert panel.parameters.outputTransform is second

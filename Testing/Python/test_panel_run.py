@@ -49,9 +49,9 @@ def test_a_run_from_the_panel_and_another_into_the_same_nodes(panel: Panel) -> N
     assert all(getattr(panel.ui, f"{name}Section").enabled for name in SECTIONS)
     assert "The answer was known beforehand." in panel.status
     np.testing.assert_allclose(displaced(panel.parameters.outputTransform), known_mapping(POINTS), atol=0.05)
-    assert panel.ui.transformSelector.currentNode().GetName() == "MR to CT: displacement"
-    assert panel.ui.warpedSelector.currentNode().GetName() == "MR to CT: warped"
-    assert panel.ui.inverseSelector.currentNode().GetName() == "MR to CT: inverse displacement"
+    assert panel.ui.transformSelector.currentNode().GetName() == "Displacement (MR to CT)"
+    assert panel.ui.warpedSelector.currentNode().GetName() == "Warped (MR to CT)"
+    assert panel.ui.inverseSelector.currentNode().GetName() == "Inverse displacement (MR to CT)"
     before = node_counts()
     panel.run()
     assert node_counts() == before
@@ -99,7 +99,7 @@ def test_the_moving_volume_is_seen_snapping_into_place(panel: Panel) -> None:
     for share, found in zip(PREVIEW_SHARES, seen, strict=True):
         np.testing.assert_allclose(found, share * (known_mapping(POINTS) - POINTS), atol=0.05)
     assert pose.GetParentTransformNode() is panel.parameters.outputTransform
-    assert transforms() == {"pose", "MR to CT: displacement", "MR to CT: inverse displacement"}
+    assert transforms() == {"pose", "Displacement (MR to CT)", "Inverse displacement (MR to CT)"}
     assert layers() == [(fixed.GetID(), panel.parameters.outputVolume.GetID(), 0.5)] * 3
 
 

@@ -125,8 +125,8 @@ def write_outputs(
     def obtain(name: str, kind: str) -> slicer.vtkMRMLNode:
         node = getattr(outputs, name)
         if node is None:
-            title = scene.GenerateUniqueName(f"{moving.name} to {fixed.name}: {_TITLES[name]}")
-            node = scene.AddNewNodeByClass(kind, title)
+            title = f"{_TITLES[name][0].upper()}{_TITLES[name][1:]} ({moving.name} to {fixed.name})"
+            node = scene.AddNewNodeByClass(kind, scene.GenerateUniqueName(title))
             created.append(node)
         written[name] = node
         return node
