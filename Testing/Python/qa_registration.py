@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from slicer_scene import FLIP, add_volume, affine, centred, grid_points
 from VoxelOptRegistrationLib.mrml.geometry import Geometry
 from VoxelOptRegistrationLib.mrml.record import Registration
 from VoxelOptRegistrationLib.mrml.transforms import grid_transform, set_resampling
+from VoxelOptRegistrationLib.mrml.volumes import place_volume
 
 Mapping = Callable[[np.ndarray], np.ndarray]
 FIXED_SHAPE, MOVING_SHAPE = (20, 24, 28), (22, 26, 24)
@@ -94,3 +96,12 @@ def inside(points: np.ndarray, shape: tuple[int, int, int], lattice: np.ndarray,
     """Which points lie at least `margin` voxels inside a lattice."""
     index = (points - lattice[:3, 3]) @ np.linalg.inv(lattice[:3, :3]).T
     return np.all((index >= margin) & (index <= np.array(shape[::-1]) - 1 - margin), axis=-1)
+
+
+def described(registration: Registration) -> Registration:
+    """The registration with a report that says where its volumes were."""
+    inputs = {}
+    for role in ("fixed", "moving"):
+        geometry = place_volume(getattr(registration, role), role).geometry
+        inputs[role] = {"size": list(geometry.dimensions), "origin_mm": geometry.index_to_lps[:3, 3].tolist()}
+    return replace(registration, report={**registration.report, "inputs": inputs})

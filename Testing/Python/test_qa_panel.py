@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from qa_registration import (
     FIXED_SHAPE,
     MOVING_SHAPE,
     add_registration,
+    described,
     fixed_lattice,
     moving_lattice,
     scaling,
@@ -25,7 +25,6 @@ from qa_registration import (
 )
 from slicer_scene import add_segmentation, grid_points
 from VoxelOptRegistrationLib.mrml.record import Registration, remember
-from VoxelOptRegistrationLib.mrml.volumes import place_volume
 from VoxelOptRegistrationLib.qa.layers import read_views
 from VoxelOptRegistrationLib.qa.measures import measures
 from VoxelOptRegistrationLib.qa.views import View
@@ -447,11 +446,7 @@ def test_a_run_from_the_panel_can_be_checked_at_once(tmp_path: Path) -> None:
 
 def test_hardening_is_told(session: Session) -> None:
     registration = session.registration
-    inputs = {}
-    for role in ("fixed", "moving"):
-        geometry = place_volume(getattr(registration, role), role).geometry
-        inputs[role] = {"size": list(geometry.dimensions), "origin_mm": geometry.index_to_lps[:3, 3].tolist()}
-    session.choose(replace(registration, report={**REPORT, "inputs": inputs}))
+    session.choose(described(registration))
     session.widget.qa.update()
     session.host.click(session.ui.blendButton)
     assert not session.ui.changeNote.visible

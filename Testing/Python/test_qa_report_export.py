@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from qa_registration import add_registration, waves
+from qa_registration import add_registration, described, waves
 from slicer_scene import new_scene
 from VoxelOptRegistrationLib.errors import ComputationError, InputError
 from VoxelOptRegistrationLib.qa import report_export
@@ -42,6 +42,15 @@ def test_a_report_can_be_drawn_without_the_warped_volume(folder: Path, tmp_path:
     path = tmp_path / "result.html"
     ReportExport(add_registration(waves, report=REPORT, warped=False), path).wait(120)
     assert path.stat().st_size > 50_000
+
+
+def test_a_report_about_a_hardened_volume_says_so(folder: Path, tmp_path: Path) -> None:
+    registration = described(add_registration(waves, report=REPORT, warped=False))
+    registration.moving.SetAndObserveTransformNodeID(registration.transform.GetID())
+    registration.moving.HardenTransform()
+    path = tmp_path / "result.html"
+    ReportExport(registration, path).wait(120)
+    assert "The moving volume was changed or moved after registration" in path.read_text(encoding="utf-8")
 
 
 def test_without_its_maps_there_is_no_report(folder: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from qa_registration import (
     MOVING_SHAPE,
     add_registration,
     back,
+    described,
     fixed_lattice,
     inside,
     moving_lattice,
@@ -221,6 +222,16 @@ def test_what_cannot_be_transferred() -> None:
         "vtkMRMLScalarVolumeNode": counts["vtkMRMLScalarVolumeNode"] + 1,
         "vtkMRMLTextNode": 1,
     }
+
+
+def test_a_hardened_volume_is_not_warped_twice() -> None:
+    registration = described(add_registration(waves))
+    assert copy(registration, registration.moving, Direction.TO_FIXED).GetName() == "Moving scan on Fixed scan"
+    link(registration, registration.moving, Direction.TO_FIXED)
+    registration.moving.HardenTransform()
+    for action in (copy, link):
+        with pytest.raises(InputError, match="was changed or moved after registration"):
+            action(registration, registration.moving, Direction.TO_FIXED)
 
 
 def test_a_link_that_would_move_the_other_volume_is_refused() -> None:

@@ -12,6 +12,7 @@ from qa_registration import (
     FIXED_SHAPE,
     add_registration,
     back,
+    described,
     fixed_lattice,
     inside,
     moving_lattice,
@@ -29,8 +30,6 @@ from slicer_scene import (
     node_counts,
 )
 from VoxelOptRegistrationLib.mrml.geometry import Geometry, ijk_to_ras
-from VoxelOptRegistrationLib.mrml.record import Registration
-from VoxelOptRegistrationLib.mrml.volumes import place_volume
 from VoxelOptRegistrationLib.qa.comparison import Window, in_window_of, swipe
 from VoxelOptRegistrationLib.qa.layers import read_views
 from VoxelOptRegistrationLib.qa.maps import body_outline, jacobian_overlay
@@ -227,15 +226,6 @@ def test_a_mixture_follows_a_fixed_volume_that_is_moved() -> None:
     parent.SetMatrixTransformToParent(vtk.vtkMatrix4x4())
     review.show(View.DIFFERENCE, ViewOptions(after=False))
     assert np.abs(mixture()[6:14, 8:16, 8:20]).mean() == pytest.approx(before, rel=1e-4)
-
-
-def described(registration: Registration) -> Registration:
-    """The registration with a report that says where its volumes were."""
-    inputs = {}
-    for role in ("fixed", "moving"):
-        geometry = place_volume(getattr(registration, role), role).geometry
-        inputs[role] = {"size": list(geometry.dimensions), "origin_mm": geometry.index_to_lps[:3, 3].tolist()}
-    return replace(registration, report={"inputs": inputs})
 
 
 def test_a_hardened_moving_volume_is_not_warped_twice() -> None:

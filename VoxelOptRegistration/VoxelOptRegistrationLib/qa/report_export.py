@@ -23,7 +23,7 @@ from ..mrml.record import Registration
 from ..mrml.transforms import sample_displacement
 from ..mrml.volumes import place_volume
 from ..worker.arrays import ImageDescriptor, write_array
-from .pair import matches, moving_on_fixed
+from .pair import changed_since, matches, moving_on_fixed
 
 REQUEST, PAGE = "request.json", "report.html"
 _MODULE = f"{__package__.rpartition('.')[0]}.worker.report_page"
@@ -92,6 +92,7 @@ def _arrays(registration: Registration) -> dict[str, tuple[np.ndarray, Geometry]
     fixed = place_volume(registration.fixed, "fixed volume")
     moving = place_volume(registration.moving, "moving volume", ignored=registration.transform)
     lattice = fixed.geometry
+    changed = changed_since(registration)
     maps = {}
     for name, node in (("jacobian", registration.jacobian), ("entropy", registration.entropy)):
         if node is None or not matches(node, lattice):
@@ -107,7 +108,7 @@ def _arrays(registration: Registration) -> dict[str, tuple[np.ndarray, Geometry]
     return {
         "fixed": (fixed.array, lattice),
         "moving": (moving.array, moving.geometry),
-        "warped": (moving_on_fixed(registration, lattice, after=True), lattice),
+        "warped": (moving_on_fixed(registration, lattice, True, changed="moving" in changed), lattice),
         "displacement": (displacement, lattice),
         **maps,
     }
@@ -118,11 +119,15 @@ def _write(folder: Path, name: str, array: np.ndarray, geometry: Geometry) -> Im
 
 
 def _named(registration: Registration) -> dict[str, object]:
-    """The report with the volumes called as in the scene."""
+    """The report with the volumes called as in the scene, and a warning about those that have changed since."""
     inputs = dict(registration.report.get("inputs", {}))
     for role, node in (("fixed", registration.fixed), ("moving", registration.moving)):
         inputs[role] = {**inputs.get(role, {}), "name": node.GetName()}
-    return {**registration.report, "inputs": inputs}
+    warnings = [
+        f"The {role} volume was changed or moved after registration; the pictures show it as it is now."
+        for role in changed_since(registration)
+    ]
+    return {**registration.report, "inputs": inputs, "warnings": [*warnings, *registration.report.get("warnings", [])]}
 
 
 def _start(folder: Path) -> subprocess.Popen[str]:

@@ -13,6 +13,7 @@ from ..mrml.outputs import PREFIX
 from ..mrml.record import Registration
 from ..mrml.transforms import apply_transform
 from ..mrml.volumes import kind_of, place_volume
+from .pair import changed_since
 from .resampling import resample
 
 _INVERSE_OF = "voxelOptInverseOf"
@@ -144,6 +145,11 @@ def _check(registration: Registration, node: slicer.vtkMRMLTransformableNode, di
     if node is stays:
         raise InputError(
             f"'{node.GetName()}' is where nodes are taken to.", "Choose the other direction, or another node."
+        )
+    if node is registration.moving and "moving" in changed_since(registration):
+        raise InputError(
+            f"'{node.GetName()}' was changed or moved after registration, so the result does not fit it any more.",
+            "If it was hardened, it lies on the fixed volume already; else undo the change.",
         )
     if node.IsA("vtkMRMLVolumeNode") and node.GetImageData() is None:
         raise InputError(f"'{node.GetName()}' holds no voxels.", "Choose another volume.")
