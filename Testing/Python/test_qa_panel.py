@@ -225,6 +225,7 @@ def test_the_worst_places_are_reached_one_after_the_other(session: Session) -> N
     node = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceNode")
     before = [node.GetSliceToRAS().GetElement(row, 3) for row in range(3)]
     assert not session.ui.worstDisplacementButton.enabled
+    crosshair = slicer.mrmlScene.AddNode(slicer.vtkMRMLCrosshairNode())  # Slicer always has one
     for index in ([5, 6, 7], [20, 10, 4], [5, 6, 7]):
         session.host.click(session.ui.worstFoldButton)
         found = [node.GetSliceToRAS().GetElement(row, 3) for row in range(3)]
@@ -233,7 +234,9 @@ def test_the_worst_places_are_reached_one_after_the_other(session: Session) -> N
     assert session.ui.jacobianButton.checked
     session.host.click(session.ui.worstEntropyButton)
     assert session.ui.placeNote.text.startswith("Place 1 of 1: entropy 0.99")
+    assert crosshair.GetCrosshairMode() == crosshair.ShowBasic
     session.host.click(session.ui.restoreButton)
+    assert crosshair.GetCrosshairMode() == crosshair.NoCrosshair
     np.testing.assert_allclose([node.GetSliceToRAS().GetElement(row, 3) for row in range(3)], before)
 
 

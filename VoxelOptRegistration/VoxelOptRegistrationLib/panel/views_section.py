@@ -126,6 +126,7 @@ class ViewsSection:
                 return
             number = self._next.get(kind, 0) % len(places)
             self._next[kind] = number + 1
+            self._review.begin()
             if self._review.view is None:
                 self._show(_SHOWING[kind] if _SHOWING[kind] in self._review.available else View.BLEND)
             jump_to(slicer.mrmlScene, places[number].position)
@@ -175,7 +176,7 @@ class ViewsSection:
 
     def _changed(self) -> tuple[str, ...]:
         try:
-            return self._review.changed if self._review is not None else ()
+            return self._review.changed if self._review is not None and self._review.active else ()
         except InputError:
             return ()
 

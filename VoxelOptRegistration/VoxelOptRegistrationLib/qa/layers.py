@@ -33,10 +33,13 @@ class Position:
 
 @dataclass(frozen=True)
 class SavedViews:
-    """What all slice viewers show, by composite node ID, and where they look, by slice node ID."""
+    """What all slice viewers show, by composite node ID, where they look, by slice node ID, and how the crosshair is
+    drawn, by its node's ID.
+    """
 
     layers: dict[str, Layers]
     positions: dict[str, Position]
+    crosshairs: dict[str, int]
 
 
 def read_views(scene: slicer.vtkMRMLScene) -> SavedViews:
@@ -59,7 +62,8 @@ def read_views(scene: slicer.vtkMRMLScene) -> SavedViews:
         )
         for node in _nodes(scene, "vtkMRMLSliceNode")
     }
-    return SavedViews(layers, positions)
+    crosshairs = {node.GetID(): node.GetCrosshairMode() for node in _nodes(scene, "vtkMRMLCrosshairNode")}
+    return SavedViews(layers, positions, crosshairs)
 
 
 def restore_views(scene: slicer.vtkMRMLScene, saved: SavedViews) -> None:
@@ -75,6 +79,9 @@ def restore_views(scene: slicer.vtkMRMLScene, saved: SavedViews) -> None:
                 node.SetFieldOfView(*position.field_of_view)
                 node.SetXYZOrigin(*position.origin)
                 node.UpdateMatrices()
+    for node in _nodes(scene, "vtkMRMLCrosshairNode"):
+        if node.GetID() in saved.crosshairs:
+            node.SetCrosshairMode(saved.crosshairs[node.GetID()])
 
 
 def set_layers(
