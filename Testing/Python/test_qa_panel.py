@@ -349,6 +349,14 @@ def test_the_html_report_is_drawn_in_the_background(session: Session, tmp_path: 
     assert "report.html" in session.ui.exportNote.text
 
 
+def test_a_report_that_cannot_be_written_is_told(session: Session, tmp_path: Path) -> None:
+    session.open("measures")
+    session.host.dialogs.paths.append(str(tmp_path / "no <folder>" / "report.html"))
+    session.host.click(session.ui.htmlButton)
+    session.host.pump(lambda: session.ui.htmlButton.enabled, 120)
+    assert "no &lt;folder&gt;" in session.ui.exportNote.text and "cannot be written" in session.ui.exportNote.text
+
+
 def test_transfer_in_both_directions(session: Session) -> None:
     session.open("transfer")
     ui, host = session.ui, session.host

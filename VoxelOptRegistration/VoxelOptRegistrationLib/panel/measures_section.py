@@ -91,7 +91,7 @@ class MeasuresSection:
             chart = plot_histogram(self._registration, kind)
             if chart is not None:
                 show_chart(chart)
-                self._say(_("Plotted: {name}").format(name=chart.GetName()))
+                self._say(_("Plotted: {name}").format(name=html.escape(chart.GetName())))
 
     def onSegmentsButton(self) -> None:
         """Measure the chosen segments."""
