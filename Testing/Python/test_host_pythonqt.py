@@ -127,6 +127,19 @@ def test_an_exception_in_a_slot_is_kept_for_the_test(host: Host, qt: Any, capfd:
     assert "lost" in capfd.readouterr().err
 
 
+def test_an_exception_in_an_observer_is_kept_for_the_test(host: Host, capfd: pytest.CaptureFixture) -> None:
+    import slicer
+
+    def observer(caller: Any, event: str) -> None:
+        raise KeyError("seen")
+
+    slicer.mrmlScene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, observer)
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
+    with pytest.raises(KeyError, match="seen"):
+        host.turn()
+    assert "seen" in capfd.readouterr().err
+
+
 def test_enumerators_stand_on_the_class(qt: Any) -> None:
     assert qt.QMessageBox.Ok != qt.QMessageBox.Cancel
     assert qt.Qt.WaitCursor is not None and qt.QFile.ReadOnly is not None

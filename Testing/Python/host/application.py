@@ -120,8 +120,11 @@ class qSlicerMainWindow(QMainWindow):
 
 
 def register_node_classes(application: slicer.vtkSlicerApplicationLogic) -> slicer.vtkSlicerMarkupsLogic:
-    """What Slicer's modules Colors and Markups do when they start: make their node classes known to the scene."""
+    """What starts with Slicer: the crosshair, and the node classes of the modules Colors and Markups."""
     scene = application.GetMRMLScene()
+    crosshair = slicer.vtkMRMLCrosshairNode()
+    crosshair.SetCrosshairName("default")
+    scene.AddNode(crosshair)
     scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())
     markups = slicer.vtkSlicerMarkupsLogic()
     markups.SetMRMLApplicationLogic(application)

@@ -105,6 +105,7 @@ class Host:
         self.turn()
 
     def come_back(self) -> None:
+        """The person opens the module again."""
         for name, widget in self._opened[-1:]:
             getattr(slicer.modules, name.lower()).widgetRepresentation()._object._entered = True
             if hasattr(widget, "enter"):
@@ -195,7 +196,7 @@ class Host:
         self.check()
 
     def check(self) -> None:
-        """Raise the first exception that a slot raised since the last check; Slicer would only have printed it."""
+        """Raise the first exception of a slot or observer since the last check; Slicer would only have printed it."""
         if slot_errors:
             error = slot_errors[0]
             slot_errors.clear()

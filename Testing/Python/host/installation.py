@@ -27,6 +27,7 @@ from .packages import Packages
 from .pythonqt import wrap, wrapper_class
 from .qt_module import Dialogs, make_qt_module
 from .sample_sources import SampleSources
+from .signals import keep_error
 from .ui_loader import make_loader_class
 
 GENUINE = ("i18n", "ScriptedLoadableModule", "parameterNodeWrapper", "packaging")
@@ -123,6 +124,7 @@ def install(
     for name in ("qMRMLSubjectHierarchyTreeView", "qMRMLSubjectHierarchyComboBox"):
         setattr(hierarchy, name, wrapper_class(MRML[name]))
     done.module(hierarchy.__name__, hierarchy)
+    done.replace(sys, "excepthook", keep_error)
     done.replace(slicer.util, "executePythonModule", packages.execute)
     done.replace(importlib.metadata, "version", packages.version)
     done.replace(importlib.util, "find_spec", packages.find_spec)

@@ -12,12 +12,18 @@ import shiboken6
 from PySide6.QtCore import SIGNAL, QMetaMethod, QObject
 
 slot_errors: list[BaseException] = []
-"""What slots raised: PythonQt prints and goes on; `Host.check` raises the first one."""
+"""What slots and observers raised: Slicer prints it and goes on; `Host.check` raises the first one."""
 
 NOT_IN_SLICER = {"checkStateChanged", "exec", "colorScheme"}
 """Names that PySide6 or Qt 6 have and Slicer's PythonQt on Qt 5.15 has not."""
 
 _connections: dict[int, list[tuple[str, Callable[..., Any], Callable[..., None]]]] = {}
+
+
+def keep_error(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:
+    """To stand as ``sys.excepthook``: what observers of VTK objects raise is printed, and kept for the test."""
+    traceback.print_exception(kind, error, trace)
+    slot_errors.append(error)
 
 
 class Signal:
