@@ -22,7 +22,7 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 from VoxelOptRegistrationLib.mrml.job import RegistrationJob
 from VoxelOptRegistrationLib.mrml.logic import RegistrationLogic, RegistrationResult
-from VoxelOptRegistrationLib.mrml.parameters import show_preset
+from VoxelOptRegistrationLib.mrml.parameters import settle_preset
 from VoxelOptRegistrationLib.mrml.sample import add_sample_pair
 from VoxelOptRegistrationLib.mrml.sample_data import register_sample_data
 from VoxelOptRegistrationLib.panel.dependencies import ensure_dependencies, repair_torch
@@ -70,6 +70,7 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.logic = VoxelOptRegistrationLogic()
         self._parameterNode: Any = None
         self._parameterNodeGuiTag: int | None = None
+        self._importing = False
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
 
@@ -91,6 +92,7 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         for event, method in (
             (slicer.vtkMRMLScene.StartCloseEvent, self.onSceneStartClose),
             (slicer.vtkMRMLScene.EndCloseEvent, self.onSceneEndClose),
+            (slicer.vtkMRMLScene.StartImportEvent, self.onSceneStartImport),
             (slicer.vtkMRMLScene.EndImportEvent, self.onSceneEndImport),
             (slicer.vtkMRMLScene.StartSaveEvent, self.onSceneStartSave),
         ):
@@ -128,9 +130,13 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         if self.parent.isEntered:
             self.initializeParameterNode()
 
+    def onSceneStartImport(self, caller: Any, event: Any) -> None:
+        # The parameter node is filled bit by bit now; a wrapper that watches would show and keep half of it.
+        self._importing = self._parameterNode is not None
+        self.setParameterNode(None)
+
     def onSceneEndImport(self, caller: Any, event: Any) -> None:
-        # A wrapper keeps the values that it has read; what came with the scene needs a new one.
-        if self._parameterNode is not None:
+        if self._importing:
             self.initializeParameterNode()
 
     def initializeParameterNode(self) -> None:
@@ -144,8 +150,7 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
             self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.updatePanel)
         self._parameterNode = parameterNode
         if parameterNode is not None:
-            if not parameterNode.loadedPreset:
-                show_preset(parameterNode)
+            settle_preset(parameterNode)
             widgets = vars(self.ui).values()
             names = {widget.property("SlicerParameterName"): widget for widget in widgets}
             names.pop(None, None)
@@ -212,8 +217,8 @@ class VoxelOptRegistrationLogic(ScriptedLoadableModuleLogic, RegistrationLogic):
 
     def getParameterNode(self) -> VoxelOptRegistrationParameterNode:
         node = super().getParameterNode()
-        # Slicer's wrapper leaves observers on the node, which hold on to the wrapper, which holds on to the node. With no
-        # other reference in Python the garbage collector would empty them while the node still calls them: a crash.
+        # Slicer's wrapper leaves observers on the node, which hold on to the wrapper, which holds on to the node. Had
+        # Python no other reference, the garbage collector would empty them while the node still calls them: a crash.
         slicer.modules.VoxelOptRegistrationParameterNode = node
         return VoxelOptRegistrationParameterNode(node)  # type: ignore[call-arg]
 

@@ -227,6 +227,20 @@ def test_a_closed_scene_leaves_a_fresh_panel_that_works(panel: Panel) -> None:
     panel.run()
 
 
+def test_a_preset_of_another_version_gives_way_to_the_first(panel: Panel, tmp_path: Path) -> None:
+    path = tmp_path / "scene.mrml"
+    slicer.mrmlScene.SetURL(str(path))
+    assert slicer.mrmlScene.Commit()
+    text = path.read_text()
+    assert text.count("generic") >= 2
+    path.write_text(text.replace("generic", "knee-mr"))
+    slicer.mrmlScene.Clear(False)
+    slicer.mrmlScene.SetURL(str(path))
+    assert slicer.mrmlScene.Import()
+    panel.host.turn()
+    assert panel.parameters.preset == "generic" and panel.ui.presetSelector.currentText == "Any CT or MR pair"
+
+
 def test_the_panel_follows_a_script_that_sets_parameters(panel: Panel) -> None:
     fixed, moving = add_pair()
     panel.parameters.fixedVolume, panel.parameters.movingVolume = fixed, moving

@@ -75,6 +75,23 @@ def test_hardening_can_still_be_undone_after_a_visit_to_another_module(panel: Pa
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(moving), voxels)
 
 
+def test_data_added_to_the_scene_change_nothing_of_what_can_be_undone(panel: Panel, tmp_path: Path) -> None:
+    other = slicer.vtkMRMLScene()
+    other.AddNewNodeByClass("vtkMRMLTextNode", "note")
+    other.SetURL(str(tmp_path / "other.mrml"))
+    assert other.Commit()
+    _, moving = panel.choose()
+    voxels = slicer.util.arrayFromVolume(moving).copy()
+    panel.run()
+    panel.host.click(panel.ui.hardenButton)
+    slicer.mrmlScene.SetURL(str(tmp_path / "other.mrml"))
+    assert slicer.mrmlScene.Import()
+    panel.host.turn()
+    assert panel.ui.movingSelector.currentNode() is moving
+    panel.host.click(panel.ui.undoButton)
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(moving), voxels)
+
+
 def test_the_buttons_follow_what_was_done_in_the_transforms_module(panel: Panel) -> None:
     _, moving = panel.choose()
     panel.run()

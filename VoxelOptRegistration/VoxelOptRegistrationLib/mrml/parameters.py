@@ -12,7 +12,7 @@ import slicer
 
 from ..errors import InputError
 from ..options import Settings
-from ..presets import load_preset
+from ..presets import load_preset, preset_names
 from .volumes import check_volume
 
 MEGA = 1_000_000
@@ -110,6 +110,14 @@ def show_preset(parameters: Parameters) -> None:
     for name, value in values.items():
         setattr(parameters, name, value)
     parameters.loadedPreset = parameters.preset
+
+
+def settle_preset(parameters: Parameters) -> None:
+    """Make new parameters, and those of a scene whose preset is unknown here, stand for a preset."""
+    if parameters.preset not in preset_names():
+        parameters.preset, parameters.loadedPreset = preset_names()[0], ""
+    if not parameters.loadedPreset:
+        show_preset(parameters)
 
 
 def changed_options(parameters: Parameters) -> dict[str, str]:

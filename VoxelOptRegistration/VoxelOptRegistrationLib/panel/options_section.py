@@ -44,7 +44,7 @@ class OptionsSection:
 
     def update(self) -> None:
         """Follow the parameter node."""
-        if self._parameters is None or self._updating:
+        if self._parameters is None or self._updating or self._parameters.preset not in preset_names():
             return
         if self._parameters.loadedPreset != self._parameters.preset:
             self.onReset()

@@ -30,7 +30,7 @@ class ResultSection:
     def setParameterNode(self, parameters: Any) -> None:
         """Act on the nodes of this parameter node; None: none."""
         self._parameters = parameters
-        if parameters is None:
+        if self._hardened is not None and self._hardened.volume.GetScene() is None:
             self._hardened = None
         self.update()
 

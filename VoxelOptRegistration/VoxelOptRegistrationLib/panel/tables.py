@@ -28,6 +28,4 @@ def fill_table(table: Any, headers: Sequence[str], rows: Sequence[Sequence[str]]
     table.resizeColumnsToContents()
     table.resizeRowsToContents()
     few = len(headers) <= 3
-    table.horizontalHeader().setSectionResizeMode(
-        0, qt.QHeaderView.Stretch if few else qt.QHeaderView.ResizeToContents
-    )
+    table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch if few else qt.QHeaderView.ResizeToContents)
