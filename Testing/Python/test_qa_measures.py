@@ -22,9 +22,10 @@ from qa_registration import (
     scaling,
     waves,
 )
-from scipy.ndimage import minimum_filter
+from scipy.ndimage import gaussian_filter, minimum_filter
 from slicer_scene import add_linear_transform, add_segmentation, add_volume, affine, grid_points, new_scene
 from VoxelOptRegistrationLib.errors import InputError
+from VoxelOptRegistrationLib.inspection.overlap import overlap, warp_labels
 from VoxelOptRegistrationLib.inspection.result import inspect_result
 from VoxelOptRegistrationLib.inspection.worst import APART_MM, COUNT, worst_voxels
 from VoxelOptRegistrationLib.qa.histograms import KINDS, plot_histogram, show_chart
@@ -218,6 +219,40 @@ def test_segments_of_a_known_scaling(kind: str, placed: bool) -> None:
     shifted = ball(FIXED_SHAPE, here, mapping(centre), 1.1 * 14.0)
     expected = 2 * (mask & shifted).sum() / (mask.sum() + shifted.sum())
     assert row.dice_before == pytest.approx(expected, abs=0.03)
+
+
+def sitk_image(array: np.ndarray, ijk_to_ras: np.ndarray, vector: bool = False) -> sitk.Image:
+    image = sitk.GetImageFromArray(array, isVector=vector)
+    columns = np.diag([-1.0, -1.0, 1.0]) @ ijk_to_ras[:3, :3]
+    spacing = np.linalg.norm(columns, axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((columns / spacing).ravel().tolist())
+    image.SetOrigin((ijk_to_ras[:3, 3] * [-1, -1, 1]).tolist())
+    return image
+
+
+def test_dice_agrees_with_simpleitk() -> None:
+    registration = add_registration(waves)
+    here, there = fixed_lattice(), moving_lattice()
+    random = np.random.default_rng(8)
+    arrays = [gaussian_filter(random.normal(size=shape), 2.5) for shape in (FIXED_SHAPE, MOVING_SHAPE)]
+    labels = [(1 + (array > 0) + 2 * (array > 0.02)).astype(np.uint8) for array in arrays]
+    nodes = [
+        add_volume(array, lattice, "labels", "vtkMRMLLabelMapVolumeNode")
+        for array, lattice in zip(labels, (here, there), strict=True)
+    ]
+    points = grid_points(FIXED_SHAPE, here)
+    field = sitk_image((waves(points) - points) * [-1.0, -1.0, 1.0], here, vector=True)
+    fixed, moving = sitk_image(labels[0], here), sitk_image(labels[1], there)
+    for when, transform in (
+        ("before", sitk.Transform(3, sitk.sitkIdentity)),
+        ("after", sitk.DisplacementFieldTransform(field)),
+    ):
+        truth = overlap(fixed, warp_labels(moving, fixed, transform))["per_label"]
+        rows = segment_measures(registration, *nodes)
+        assert len(rows) == len(truth) == 3
+        found = [getattr(row, f"dice_{when}") for row in rows]
+        np.testing.assert_allclose(found, [truth[label]["dice"] for label in sorted(truth)], atol=2e-3)
 
 
 def test_segments_where_only_one_segmentation_is_given() -> None:
