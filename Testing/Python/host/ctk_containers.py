@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from PySide6.QtCore import Property, QChildEvent, QEvent, QObject, QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import (
@@ -111,7 +113,7 @@ class ctkCollapsibleGroupBox(QGroupBox):
 
     pythonqt_methods = ("setCollapsed",)
 
-    def __init__(self, *arguments: object) -> None:
+    def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._hidden: list[QWidget] = []
         self.setCheckable(True)

@@ -31,7 +31,7 @@ def row(owner: QWidget, *widgets: QWidget) -> None:
     owner.setFocusProxy(widgets[-1])
 
 
-def box_property(kind: type, getter: str, setter: str, *boxes: str) -> Property:
+def box_property(kind: type, getter: str, setter: str, *boxes: str) -> Any:
     """A property that the widget's spin boxes keep."""
 
     def read(self: Any) -> Any:

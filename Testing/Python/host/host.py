@@ -165,7 +165,9 @@ class Host:
 
     def press(self, key: str) -> None:
         """Press a key, such as "Space" or "Return", where the keyboard is."""
-        QTest.keyClick(QApplication.focusWidget(), getattr(Qt.Key, f"Key_{key}"))
+        at = QApplication.focusWidget()
+        assert at is not None, "the keyboard is nowhere"
+        QTest.keyClick(at, getattr(Qt.Key, f"Key_{key}"))
         self.turn()
 
     def answer(self, button: str) -> None:

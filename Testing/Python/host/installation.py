@@ -113,7 +113,7 @@ def install(
     """Modules qt, ctk, slicer.*, SampleData, PyTorchUtils; slicer.app, slicer.modules and the widget classes."""
     done = Installation()
     qt = make_qt_module(dialogs)
-    qt.QUiLoader = make_loader_class(CTK | MRML)  # type: ignore[attr-defined]
+    qt.QUiLoader = make_loader_class(CTK | MRML)
     done.module("qt", qt)
     ctk = types.ModuleType("ctk")
     vars(ctk).update({name: wrapper_class(kind) for name, kind in CTK.items()})

@@ -21,9 +21,8 @@ class qMRMLWidget(QWidget):
     """A widget that knows the scene, and tells those connected to it in the .ui file."""
 
     mrmlSceneChanged = Signal(object)
-    pythonqt_signals = {"mrmlSceneChanged(vtkMRMLScene*)": "mrmlSceneChanged"}
-    pythonqt_methods = ("setMRMLScene", "mrmlScene")
-    ui_slots = ("setMRMLScene(vtkMRMLScene*)",)
+    pythonqt_signals: dict[str, str] = {"mrmlSceneChanged(vtkMRMLScene*)": "mrmlSceneChanged"}
+    pythonqt_methods: tuple[str, ...] = ("setMRMLScene", "mrmlScene")
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -78,7 +77,7 @@ class qMRMLNodeComboBox(qMRMLWidget):
         "nodeActivated(vtkMRMLNode*)": "nodeActivated",
         "mrmlSceneChanged(vtkMRMLScene*)": "mrmlSceneChanged",
     }
-    pythonqt_methods = (
+    pythonqt_methods: tuple[str, ...] = (
         *("setMRMLScene", "mrmlScene", "currentNode", "setCurrentNode", "setCurrentNodeID", "nodeCount"),
         *("addNode", "addAttribute", "nodeFromIndex", "setCurrentNodeIndex"),
     )
@@ -150,6 +149,7 @@ class qMRMLNodeComboBox(qMRMLWidget):
         if not self.addEnabled:
             raise AssertionError(f"{self.objectName()} does not offer new nodes")
         name = self.baseName or (kind or self.nodeTypes[0]).replace("vtkMRML", "").replace("Node", "")
+        assert self._scene is not None, "addNode needs a scene"
         node = self._scene.AddNewNodeByClass(kind or self.nodeTypes[0], self._scene.GenerateUniqueName(name))
         if self.selectNodeUponCreation:
             self.setCurrentNode(node)

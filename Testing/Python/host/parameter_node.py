@@ -29,7 +29,8 @@ class Connector:
     """Between one widget and one parameter: which signal, how to read, how to write."""
 
     def __init__(self, widget: Any, parameter: Parameter) -> None:
-        self.widget, self.slot = widget, None
+        self.widget = widget
+        self.slot: Callable[[], None] | None = None
         self.signal, self.read, self.write = connection(widget, parameter)
 
     def connect(self, slot: Callable[[], None]) -> None:
@@ -166,7 +167,7 @@ def _set(self: Any, name: str, value: Any) -> None:
 
 def _initialise(self: Any, parameterNode: slicer.vtkMRMLScriptedModuleNode) -> None:
     self.parameterNode = parameterNode
-    self._connections: dict[int, dict[str, Connector]] = {}
+    self._connections = {}
     self._next, self._updating = 0, False
     for parameter in self.allParameters.values():
         if not parameter.present(parameterNode):

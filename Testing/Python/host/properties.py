@@ -8,7 +8,7 @@ from typing import Any
 from PySide6.QtCore import Property
 
 
-def stored(kind: Any, name: str, default: Any, changed: Callable[[Any], None] | None = None) -> Property:
+def stored(kind: Any, name: str, default: Any, changed: Callable[[Any], None] | None = None) -> Any:
     """A Qt property kept on the widget; `changed` is called with the widget after a new value."""
 
     def read(self: Any) -> Any:

@@ -119,9 +119,10 @@ class QtObject(metaclass=QtClass):
             raise AttributeError(f"creating new attributes on C++ objects is not allowed: {type(self).__name__}.{name}")
         if not found.isWritable():
             raise AttributeError(f"property {type(self).__name__}.{name} is not writable")
-        expected = _VALUES.get(found.typeName())
+        kind: Any = found.typeName()
+        expected = _VALUES.get(kind)
         if expected and (not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected)):
-            raise AttributeError(f"property {type(self).__name__}.{name} is a {found.typeName()}, not {value!r}")
+            raise AttributeError(f"property {type(self).__name__}.{name} is a {kind}, not {value!r}")
         _write(target, found, unwrap(value))
 
 
@@ -160,7 +161,7 @@ def unwrap(value: Any) -> Any:
 def wrapper_class(native: type[QObject]) -> type[QtObject]:
     """The Python class of a Qt class; the same one every time, below those of its base classes."""
     if native is QObject:
-        return _classes.setdefault(native, type(QtObject)("QObject", (QtObject,), {"native": native, "__slots__": ()}))
+        return _classes.setdefault(native, QtClass("QObject", (QtObject,), {"native": native, "__slots__": ()}))
     if native not in _classes:
         base = next(kind for kind in native.__bases__ if issubclass(kind, QObject))
         body = {"native": native, "__slots__": (), "__doc__": native.__doc__}
@@ -186,7 +187,7 @@ def _property(target: QObject, name: str) -> QMetaProperty | None:
 
 
 def _read(target: QObject, found: QMetaProperty) -> Any:
-    name = found.name()
+    name: Any = found.name()
     for getter in ("is" + name[0].upper() + name[1:], name):
         method = getattr(target, getter, None)
         if callable(method) and not isinstance(method, SignalInstance):
@@ -195,7 +196,7 @@ def _read(target: QObject, found: QMetaProperty) -> Any:
 
 
 def _write(target: QObject, found: QMetaProperty, value: Any) -> None:
-    name = found.name()
+    name: Any = found.name()
     setter = getattr(target, "set" + name[0].upper() + name[1:], None)
     if callable(setter):
         try:

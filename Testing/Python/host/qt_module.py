@@ -86,19 +86,20 @@ class Dialogs:
         return self.paths.pop(0)
 
 
-def make_qt_module(dialogs: Dialogs) -> types.ModuleType:
+def make_qt_module(dialogs: Dialogs) -> Any:
     """A module to be put at ``sys.modules["qt"]``."""
-    module = QtModule("qt")
+    module: Any = QtModule("qt")
     module.Qt = Scope(QtCore.Qt)
-    file_dialog = wrapper_class(QtWidgets.QFileDialog)
+    file_dialog: Any = wrapper_class(QtWidgets.QFileDialog)
     for name in ("getSaveFileName", "getOpenFileName", "getExistingDirectory"):
         setattr(file_dialog, name, staticmethod(dialogs.path))
-    message_box = wrapper_class(QtWidgets.QMessageBox)
+    message_box: Any = wrapper_class(QtWidgets.QMessageBox)
 
     def ask(self: QtObject) -> Any:
         return dialogs.answer(self._object)
 
-    for kind in (wrapper_class(QtWidgets.QDialog), message_box, file_dialog):
+    dialog: Any = wrapper_class(QtWidgets.QDialog)
+    for kind in (dialog, message_box, file_dialog):
         kind.exec_ = ask
     module.QMessageBox, module.QFileDialog = message_box, file_dialog
     return module

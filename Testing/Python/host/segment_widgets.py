@@ -66,7 +66,7 @@ class qMRMLSegmentSelectorWidget(qMRMLWidget):
         return self._selector.currentNode()
 
     def currentNodeID(self) -> str:
-        return self._selector.currentNodeID
+        return str(self._selector.currentNodeID)
 
     def setCurrentNode(self, node: slicer.vtkMRMLNode | None) -> None:
         self._selector.setCurrentNode(node)
@@ -100,8 +100,9 @@ class qMRMLSegmentSelectorWidget(qMRMLWidget):
         blocked = self._segments.blockSignals(True), self._model.blockSignals(True)
         self._model.clear()
         segmentation = node.GetSegmentation() if node is not None else None
-        identifiers = list(segmentation.GetSegmentIDs()) if segmentation is not None else []
-        entries = [(identifier, segmentation.GetSegment(identifier).GetName()) for identifier in identifiers]
+        entries = []
+        if segmentation is not None:
+            entries = [(name, segmentation.GetSegment(name).GetName()) for name in segmentation.GetSegmentIDs()]
         if self.noneEnabled and not self.multiSelection:
             entries.insert(0, ("", "None"))
         for identifier, name in entries:

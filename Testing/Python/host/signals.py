@@ -102,7 +102,9 @@ def signatures(target: QObject) -> list[str]:
     methods = [meta.method(index) for index in range(meta.methodCount())]
     own = getattr(type(target), "pythonqt_signals", {})
     hidden = {name for name in own.values()}
-    found = [bytes(m.methodSignature().data()).decode() for m in methods if m.methodType() == QMetaMethod.Signal]
+    found = [
+        bytes(m.methodSignature().data()).decode() for m in methods if m.methodType() == QMetaMethod.MethodType.Signal
+    ]
     return [*own, *[text for text in found if text.partition("(")[0] not in hidden]]
 
 

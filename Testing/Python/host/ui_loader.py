@@ -35,7 +35,7 @@ def make_loader_class(custom: dict[str, type[QtWidgets.QWidget]]) -> type[QtObje
             _connect(_find(widget, sender), signal, _find(widget, receiver), slot)
         return wrap(widget)
 
-    base = wrapper_class(QUiLoader)
+    base: Any = wrapper_class(QUiLoader)
     return type(base)("QUiLoader", (base,), {"native": QUiLoader, "__slots__": (), "load": load})
 
 
@@ -67,14 +67,14 @@ def _check_widgets(tree: ElementTree.Element, custom: dict[str, type]) -> list[t
             if value is not None and kind in custom and "::" in (value.text or ""):
                 numbers = [getattr(native, part.rpartition("::")[2], None) for part in (value.text or "").split("|")]
                 if all(isinstance(number, int) for number in numbers):
-                    flags.append((name, key, sum(numbers)))
+                    flags.append((name, key, sum(number for number in numbers if number is not None)))
                     element.remove(entry)
     if set(buddies) - names:
         raise RuntimeError(f"buddies that are not there: {sorted(set(buddies) - names)}")
     return flags
 
 
-def _take_connections(tree: ElementTree.Element) -> list[tuple[str, str, str, str]]:
+def _take_connections(tree: ElementTree.Element) -> list[tuple[str, ...]]:
     """The connections of the file, removed from it: the host makes them itself, checking both ends."""
     found = []
     for element in tree.findall("connections"):
@@ -84,7 +84,7 @@ def _take_connections(tree: ElementTree.Element) -> list[tuple[str, str, str, st
     return found
 
 
-def _find(widget: QtWidgets.QWidget, name: str) -> QtWidgets.QWidget:
+def _find(widget: QtWidgets.QWidget, name: str) -> QObject:
     found = widget if widget.objectName() == name else widget.findChild(QObject, name)
     if found is None:
         raise RuntimeError(f"the .ui file connects {name}, which it does not have")
