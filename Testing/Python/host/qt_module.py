@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import time
 import types
 from typing import Any
 
-import shiboken6
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 from .pythonqt import QtObject, class_member, unwrap, wrap, wrapper_class
 
-SELF_CLOSING_MILLISECONDS = 4000
+SELF_CLOSING_SECONDS = 4.0
 
 
 class Scope:
@@ -66,18 +66,15 @@ class Dialogs:
     def _closes_itself(self, dialog: QtWidgets.QDialog) -> int:
         """A message that goes after a while, as ``slicer.util.delayDisplay`` shows."""
         self.shown[-1] = " ".join(label.text() for label in dialog.findChildren(QtWidgets.QLabel))
-        late: list[bool] = []
-
-        def give_up() -> None:
-            if shiboken6.isValid(dialog) and dialog.isVisible():
-                late.append(True)
+        deadline = time.monotonic() + SELF_CLOSING_SECONDS
+        dialog.show()
+        while dialog.isVisible():
+            if time.monotonic() > deadline:
                 dialog.reject()
-
-        QtCore.QTimer.singleShot(SELF_CLOSING_MILLISECONDS, give_up)
-        result = dialog.exec()
-        if late:
-            raise AssertionError(f"nobody answers the dialog: {self.shown[-1]}")
-        return result
+                raise AssertionError(f"nobody answers the dialog: {self.shown[-1]}")
+            QtWidgets.QApplication.processEvents()
+            time.sleep(0.005)
+        return dialog.result()
 
     def path(self, *arguments: Any) -> str:
         self.shown.append(str(arguments[1]) if len(arguments) > 1 else "file dialog")
