@@ -4,16 +4,15 @@ The work is done in VoxelOptRegistrationLib. Neither torch nor SimpleITK is impo
 process of their own.
 """
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import qt
 import slicer
 import vtk
-from slicer import vtkMRMLScalarVolumeNode, vtkMRMLTransformNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -21,12 +20,20 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
-from VoxelOptRegistrationLib.errors import Cancelled
 from VoxelOptRegistrationLib.mrml.job import RegistrationJob
 from VoxelOptRegistrationLib.mrml.logic import RegistrationLogic, RegistrationResult
+from VoxelOptRegistrationLib.mrml.parameters import settle_preset
 from VoxelOptRegistrationLib.mrml.sample import add_sample_pair
-from VoxelOptRegistrationLib.presets import preset_names
-from VoxelOptRegistrationLib.progress import Progress
+from VoxelOptRegistrationLib.mrml.sample_data import register_sample_data
+from VoxelOptRegistrationLib.panel.dependencies import ensure_dependencies, repair_torch
+from VoxelOptRegistrationLib.panel.device_box import DeviceBox
+from VoxelOptRegistrationLib.panel.mask_section import MaskSegments
+from VoxelOptRegistrationLib.panel.options_section import OptionsSection
+from VoxelOptRegistrationLib.panel.pair_outputs import PairOutputs
+from VoxelOptRegistrationLib.panel.parameters import ResultPlacement, VoxelOptRegistrationParameterNode
+from VoxelOptRegistrationLib.panel.qa_section import QASection
+from VoxelOptRegistrationLib.panel.result_section import ResultSection
+from VoxelOptRegistrationLib.panel.run_section import RunSection
 
 
 class VoxelOptRegistration(ScriptedLoadableModule):
@@ -48,155 +55,157 @@ class VoxelOptRegistration(ScriptedLoadableModule):
             "The method: Zhang H, Zhang Y, Wang J, Chen X, Hu R, Tian X, Li G, Liu M. VoxelOpt: Voxel-Adaptive Message "
             "Passing for Discrete Optimization in Deformable Abdominal CT Registration. arXiv 2506.19975, 2025."
         )
+        slicer.app.connect("startupCompleted()", registerSampleData)
 
 
-@parameterNodeWrapper
-class VoxelOptRegistrationParameterNode:
-    """The panel's state, saved with the scene."""
-
-    fixedVolume: vtkMRMLScalarVolumeNode
-    movingVolume: vtkMRMLScalarVolumeNode
-    preset: Annotated[str, Choice(preset_names())] = "generic"
-    device: str = "auto"
-    outputTransform: vtkMRMLTransformNode
-    outputVolume: vtkMRMLScalarVolumeNode
-    entropyVolume: vtkMRMLScalarVolumeNode
-    jacobianVolume: vtkMRMLScalarVolumeNode
+def registerSampleData() -> None:
+    """Offer pairs to try the module on in Slicer's module Sample Data."""
+    register_sample_data(Path(__file__).resolve().parent / "Resources" / "Icons")
 
 
 class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel: two volumes, a preset, and a button that starts and cancels."""
+    """The panel. Its parts are in VoxelOptRegistrationLib.panel; here they are put together and told of the scene."""
 
     def __init__(self, parent: Any = None) -> None:
         self.logic = VoxelOptRegistrationLogic()
         self._parameterNode: Any = None
         self._parameterNodeGuiTag: int | None = None
-        self._job: Any = None
+        self._importing = False
         ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
 
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
-        self.fixedSelector = self._volumeSelector(_("The volume that stays as it is."))
-        self.movingSelector = self._volumeSelector(_("The volume that is brought onto the fixed one."))
-        self.presetSelector = qt.QComboBox()
-        self.presetSelector.toolTip = _("Settings for a kind of images; generic suits any pair.")
-        self.applyButton = qt.QPushButton(_("Apply"))
-        self.applyButton.connect("clicked(bool)", self.onApplyButton)
-        self.progressBar = qt.QProgressBar()
-        self.progressBar.setRange(0, 100)
-        self.progressBar.visible = False
-        self.statusLabel = qt.QLabel()
-        self.statusLabel.wordWrap = True
-        form = qt.QFormLayout()
-        form.addRow(_("Fixed volume:"), self.fixedSelector)
-        form.addRow(_("Moving volume:"), self.movingSelector)
-        form.addRow(_("Preset:"), self.presetSelector)
-        self.layout.addLayout(form)
-        for widget in (self.applyButton, self.progressBar, self.statusLabel):
-            self.layout.addWidget(widget)
-        self.layout.addStretch(1)
-        self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.EndCloseEvent, self.onSceneEndClose)
-        self.setParameterNode(self.logic.getParameterNode())
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/VoxelOptRegistration.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.run = RunSection(self.ui, self.start, self.repair, self.showResult, self.onRunChanged)
+        self.result = ResultSection(self.ui, self.logic)
+        self.options = OptionsSection(self.ui)
+        self.devices = DeviceBox(self.ui, self.logic, self.run.offerRepair)
+        self.qa = QASection(self.ui.qaContainer)
+        self.parts: list[Any] = [PairOutputs(), self.options, self.devices, self.result, self.qa, self.run]
+        for role in ("fixed", "moving"):
+            selector = f"{role}MaskSegmentSelector"
+            self.parts.append(MaskSegments(getattr(self.ui, selector), getattr(self.ui, f"{selector}Label"), role))
+        for event, method in (
+            (slicer.vtkMRMLScene.StartCloseEvent, self.onSceneStartClose),
+            (slicer.vtkMRMLScene.EndCloseEvent, self.onSceneEndClose),
+            (slicer.vtkMRMLScene.StartImportEvent, self.onSceneStartImport),
+            (slicer.vtkMRMLScene.EndImportEvent, self.onSceneEndImport),
+            (slicer.vtkMRMLScene.StartSaveEvent, self.onSceneStartSave),
+        ):
+            self.addObserver(slicer.mrmlScene, event, method)
+        self.initializeParameterNode()
 
     def cleanup(self) -> None:
         """End the background process and let go of the scene; called when the module is unloaded or Slicer ends."""
+        self.run.close()
+        self.devices.close()
+        self.qa.close()
         self.setParameterNode(None)
         self.removeObservers()
-        self._job = None
         self.logic.close()
 
     def enter(self) -> None:
         if self._parameterNode is None:
-            self.setParameterNode(self.logic.getParameterNode())
+            self.initializeParameterNode()
+        self.updatePanel()
+
+    def exit(self) -> None:
+        """The user goes to another module: the slice views show again what they showed before they were used here."""
+        self.qa.leave()
+
+    def onSceneStartSave(self, caller: Any, event: Any) -> None:
+        self.qa.leave()
+        self.run.hidePreview()
 
     def onSceneStartClose(self, caller: Any, event: Any) -> None:
+        self.run.cancel()
+        self.qa.leave()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller: Any, event: Any) -> None:
         if self.parent.isEntered:
-            self.setParameterNode(self.logic.getParameterNode())
+            self.initializeParameterNode()
+
+    def onSceneStartImport(self, caller: Any, event: Any) -> None:
+        # The parameter node is filled bit by bit now; a wrapper that watches would show and keep half of it.
+        self._importing = self._parameterNode is not None
+        self.setParameterNode(None)
+
+    def onSceneEndImport(self, caller: Any, event: Any) -> None:
+        if self._importing:
+            self.initializeParameterNode()
+
+    def initializeParameterNode(self) -> None:
+        """Show the parameter node of the scene."""
+        self.setParameterNode(self.logic.getParameterNode())
 
     def setParameterNode(self, parameterNode: Any) -> None:
         """Show and edit this parameter node; None: none."""
         if self._parameterNode is not None:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.updateButtons)
+            self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.updatePanel)
         self._parameterNode = parameterNode
         if parameterNode is not None:
-            self._parameterNodeGuiTag = parameterNode.connectParametersToGui(
-                {
-                    "fixedVolume": self.fixedSelector,
-                    "movingVolume": self.movingSelector,
-                    "preset": self.presetSelector,
-                }
-            )
-            self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.updateButtons)
-        self.updateButtons()
+            settle_preset(parameterNode)
+            widgets = vars(self.ui).values()
+            names = {widget.property("SlicerParameterName"): widget for widget in widgets}
+            names.pop(None, None)
+            self._parameterNodeGuiTag = parameterNode.connectParametersToGui(names)
+            self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.updatePanel)
+        for part in self.parts:
+            part.setParameterNode(parameterNode)
 
-    def updateButtons(self, caller: Any = None, event: Any = None) -> None:
-        parameters = self._parameterNode
-        ready = parameters is not None and parameters.fixedVolume is not None and parameters.movingVolume is not None
-        running = self._job is not None
-        self.applyButton.text = _("Cancel") if running else _("Apply")
-        self.applyButton.enabled = running or ready
-        self.progressBar.visible = running
+    def updatePanel(self, caller: Any = None, event: Any = None) -> None:
+        for part in self.parts:
+            part.update()
 
-    def onApplyButton(self) -> None:
-        if self._job is not None:
-            self.statusLabel.text = _("Cancelling ...")
-            self._job.cancel()
-            return
-        with slicer.util.tryWithErrorDisplay(_("The registration could not start."), waitCursor=True):
-            self.progressBar.value = 0
-            self._job = self.logic.registerFromParameters(
-                self._parameterNode,
-                waitForCompletion=False,
-                progressCallback=self.onProgress,
-                completedCallback=self.onCompleted,
-            )
-        self.updateButtons()
+    def start(self, **callbacks: Any) -> RegistrationJob:
+        """Begin the registration that the parameter node describes, once everything it needs is installed."""
+        self.qa.leave()
+        ensure_dependencies(Path(self.resourcePath("requirements.txt")), _("VoxelOpt Registration"))
+        job = self.logic.registerFromParameters(self._parameterNode, waitForCompletion=False, **callbacks)
+        assert isinstance(job, RegistrationJob)
+        return job
 
-    def onProgress(self, progress: Progress) -> None:
-        self.progressBar.value = round(100 * progress.fraction)
-        self.statusLabel.text = progress.text
+    def repair(self) -> None:
+        """Install PyTorch again and try it; the registration process ends before, as it holds PyTorch's files."""
+        self.logic.close()
+        repair_torch()
+        self.devices.refresh()
 
-    def onCompleted(self, job: RegistrationJob) -> None:
-        if self._job is None:
-            return
-        self._job = None
-        self.updateButtons()
-        if job.error is None:
-            done = _("Done: {name}").format(name=job.result.outputTransformNode.GetName())
-            self.statusLabel.text = "\n".join([done, *job.result.report["warnings"]])
-            self._showResult(job.result)
-            return
-        self.statusLabel.text = str(job.error)
-        if not isinstance(job.error, Cancelled):
-            slicer.util.errorDisplay(_("The registration failed."), detailedText=str(job.error))
+    def onRunChanged(self) -> None:
+        """A run has begun or ended: its input cannot be changed meanwhile."""
+        running = self.run.running
+        for section in ("inputs", "outputs", "masks", "alignment", "maps", "advanced", "device"):
+            getattr(self.ui, f"{section}Section").enabled = not running
+        self.result.setRunning(running)
+        self.qa.setRunning(running)
 
-    def _showResult(self, result: RegistrationResult) -> None:
-        """Remember the outputs, so that the next run fills the same nodes, and lay the warped volume over the fixed."""
-        parameters = self._parameterNode
-        if parameters is not None:
+    def showResult(self, job: RegistrationJob) -> str:
+        """Remember the outputs, so that the next run fills the same nodes, and lay the result over the fixed volume.
+
+        Returns what could not be done, for the user.
+        """
+        parameters, result = self._parameterNode, job.result
+        if parameters is None:
+            return ""
+        with slicer.util.NodeModify(parameters):
             parameters.outputTransform = result.outputTransformNode
-            parameters.outputVolume = result.outputVolumeNode
+            parameters.outputVolume = result.outputVolumeNode or parameters.outputVolume
             parameters.entropyVolume = result.entropyVolumeNode
             parameters.jacobianVolume = result.jacobianVolumeNode
-            slicer.util.setSliceViewerLayers(
-                background=parameters.fixedVolume, foreground=result.outputVolumeNode, foregroundOpacity=0.5
-            )
-
-    def _volumeSelector(self, toolTip: str) -> slicer.qMRMLNodeComboBox:
-        selector = slicer.qMRMLNodeComboBox()
-        selector.nodeTypes = ["vtkMRMLScalarVolumeNode"]
-        selector.hideChildNodeTypes = ["vtkMRMLLabelMapVolumeNode", "vtkMRMLVectorVolumeNode"]
-        selector.noneEnabled = True
-        selector.addEnabled = False
-        selector.removeEnabled = False
-        selector.setMRMLScene(slicer.mrmlScene)
-        selector.toolTip = toolTip
-        return selector
+            parameters.inverseTransform = result.outputInverseTransformNode or parameters.inverseTransform
+        trouble = ""
+        if parameters.placement is not ResultPlacement.VOLUME:
+            trouble = self.result.apply(result.outputTransformNode, parameters.movingVolume, parameters.fixedVolume)
+        self.qa.onResult()
+        shown = result.outputVolumeNode or parameters.movingVolume
+        slicer.util.setSliceViewerLayers(background=parameters.fixedVolume, foreground=shown, foregroundOpacity=0.5)
+        return trouble
 
 
 class VoxelOptRegistrationLogic(ScriptedLoadableModuleLogic, RegistrationLogic):
@@ -207,7 +216,11 @@ class VoxelOptRegistrationLogic(ScriptedLoadableModuleLogic, RegistrationLogic):
         RegistrationLogic.__init__(self, scheduler=qt.QTimer.singleShot)
 
     def getParameterNode(self) -> VoxelOptRegistrationParameterNode:
-        return VoxelOptRegistrationParameterNode(super().getParameterNode())  # type: ignore[call-arg]
+        node = super().getParameterNode()
+        # Slicer's wrapper leaves observers on the node, which hold on to the wrapper, which holds on to the node. Had
+        # Python no other reference, the garbage collector would empty them while the node still calls them: a crash.
+        slicer.modules.VoxelOptRegistrationParameterNode = node
+        return VoxelOptRegistrationParameterNode(node)  # type: ignore[call-arg]
 
 
 class VoxelOptRegistrationTest(ScriptedLoadableModuleTest):

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from host import Host
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODULE = REPOSITORY / "VoxelOptRegistration"
@@ -49,6 +53,15 @@ class Command:
 def voxelopt() -> Command:
     """The `voxelopt` command."""
     return Command()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    """A running stand-in for the Slicer application; see `host`."""
+    from host import start
+
+    with start(tmp_path) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

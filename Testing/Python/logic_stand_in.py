@@ -1,7 +1,8 @@
 """The real registration process with a known answer instead of a search; not a test itself.
 
 The environment variable LOGIC_STAND_IN chooses: "known" answers with `known_mapping`, "slow" goes on until cancelled,
-"refuse" raises an input error, "die" ends the process.
+"refuse" raises an input error, "die" ends the process, "broken" finds a PyTorch that cannot be loaded. "known" shows
+`PREVIEW_SHARES` of the answer before it is done, "slow" the first of them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ import numpy as np
 LOGIC_STAND_IN = Path(__file__).resolve()
 
 
+PREVIEW_SHARES = (0.5, 0.75, 1.0)
+
+
 def known_mapping(points: np.ndarray) -> np.ndarray:
     """Fixed points to moving points, (..., 3), LPS mm."""
     x, y, z = np.moveaxis(points, -1, 0)
@@ -31,9 +35,19 @@ def points_of(image: Any) -> np.ndarray:
     return np.stack([x, y, z], axis=-1) @ direction.T + image.GetOrigin()
 
 
+def displacement_image(fixed: Any, share: float = 1.0) -> Any:
+    import SimpleITK as sitk
+
+    points = points_of(fixed)
+    field = sitk.GetImageFromArray(share * (known_mapping(points) - points), isVector=True)
+    field.CopyInformation(fixed)
+    return field
+
+
 def compute(volumes: Any, settings: dict[str, Any], watcher: Any) -> Any:
     import SimpleITK as sitk
     from VoxelOptRegistrationLib.errors import InputError
+    from VoxelOptRegistrationLib.worker.failures import computation_error
 
     behaviour = os.environ["LOGIC_STAND_IN"]
     watcher.step("solve", 0.25, "Searching")
@@ -41,18 +55,25 @@ def compute(volumes: Any, settings: dict[str, Any], watcher: Any) -> Any:
         raise InputError("The fixed volume is constant.", "Choose another volume.")
     if behaviour == "die":
         os._exit(9)
+    if behaviour == "broken":
+        text = "PyTorch (torch) is installed but cannot be loaded: libtorch.so is missing."
+        raise computation_error("dependency", text, "Uninstall it and install it again.")
+    watcher.log("A line for the log")
+    if watcher.preview is not None:
+        for share in PREVIEW_SHARES if behaviour == "known" else PREVIEW_SHARES[:1]:
+            watcher.step("solve", 0.3 + share / 4, "Searching")
+            watcher.preview(displacement_image(volumes.images["fixed"], share))
+            time.sleep(0.3)
     while behaviour == "slow":
         watcher.step("solve", 0.5, "Still searching")
         time.sleep(0.02)
     fixed, moving = volumes.images["fixed"], volumes.images["moving"]
-    points = points_of(fixed)
-    displacement = known_mapping(points) - points
+    field = displacement_image(fixed)
+    displacement = sitk.GetArrayFromImage(field)
     back = points_of(moving)
     inverse = back.copy()
     for _ in range(50):
         inverse -= known_mapping(inverse) - back
-    field = sitk.GetImageFromArray(displacement, isVector=True)
-    field.CopyInformation(fixed)
     transform = sitk.DisplacementFieldTransform(sitk.Cast(field, sitk.sitkVectorFloat64))
     entropy = sitk.Cast(fixed, sitk.sitkFloat32) * 0 + 0.5
     initial = volumes.initial_transform

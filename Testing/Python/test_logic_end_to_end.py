@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicer
-from slicer_application import load_module
 from slicer_scene import (
     FLIP,
     add_linear_transform,
@@ -41,11 +40,6 @@ def logic() -> Iterator[RegistrationLogic]:
 def error(node: slicer.vtkMRMLTransformNode, fixed: np.ndarray, moving: np.ndarray) -> float:
     """Mean distance in mm between where the transform sends the fixed points and where they truly are in moving."""
     return float(np.linalg.norm(map_points(from_world(node), fixed) - moving, axis=1).mean())
-
-
-def test_the_modules_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    new_scene()
-    load_module(monkeypatch)[0].VoxelOptRegistrationTest().runTest()
 
 
 def reverse_rows(node: slicer.vtkMRMLScalarVolumeNode) -> None:

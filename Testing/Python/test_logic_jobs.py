@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import inspect
 import os
 import time
@@ -200,6 +201,54 @@ def test_nodes_are_created_only_when_the_run_succeeds(start: Start) -> None:
     assert after["vtkMRMLTransformNode"] == 1
     assert after["vtkMRMLScalarVolumeNode"] == before["vtkMRMLScalarVolumeNode"] + 3
     assert job.result.outputInverseTransformNode is None
+
+
+def test_a_script_chooses_its_outputs_and_watches_without_qt(start: Start) -> None:
+    new_scene()
+    fixed, moving = volumes()
+    lines: list[str] = []
+    above: list[str] = []
+    with start() as logic:
+        job = logic.registerVolumes(
+            fixed,
+            moving,
+            createOutputVolume=False,
+            createInverseTransform=True,
+            livePreview=True,
+            logCallback=lines.append,
+            waitForCompletion=False,
+        )
+        assert isinstance(job, RegistrationJob)
+        while not job.poll().final:
+            parent = moving.GetParentTransformNode()
+            above.append(parent.GetName() if parent is not None else "")
+            time.sleep(0.01)
+    assert job.state is JobState.DONE and "A line for the log" in lines
+    assert set(above) == {"", "Registration under way"} and moving.GetParentTransformNode() is None
+    result = job.result
+    check_known(result)
+    assert result.outputVolumeNode is None and result.outputInverseTransformNode is not None
+    assert slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") == [
+        *(fixed, moving, result.entropyVolumeNode, result.jacobianVolumeNode)
+    ]
+
+
+def test_a_mask_of_some_segments_only(start: Start) -> None:
+    new_scene()
+    fixed, moving = volumes()
+    halves = {"left": np.zeros((20, 20, 20), np.uint8), "right": np.zeros((20, 20, 20), np.uint8)}
+    halves["left"][..., :10], halves["right"][..., 10:] = 1, 1
+    body = add_segmentation(halves, affine(origin=(-10.0, -10.0, -10.0)), "body")
+    names = [body.GetSegmentation().GetNthSegmentID(index) for index in (0, 1)]
+    with start() as logic:
+        counted = [
+            logic.registerVolumes(fixed, moving, fixedMaskNode=body, fixedMaskSegmentIDs=chosen).report["given"]
+            for chosen in ((), names[:1], names[1:])
+        ]
+        with pytest.raises(InputError, match="has no segment 'gone' any more. Choose"):
+            logic.registerVolumes(fixed, moving, fixedMaskNode=body, fixedMaskSegmentIDs=("gone",))
+    both, left, right = (given["fixed_mask"] for given in counted)
+    assert left > 0 and right > 0 and both == left + right
 
 
 def test_without_waiting_the_scheduler_turns_the_crank(start: Start) -> None:
@@ -421,6 +470,10 @@ def test_missing_pytorch_is_said_before_anything_starts(start: Start, monkeypatc
             raise importlib.metadata.PackageNotFoundError(name)
         return installed(name)
 
+    found = importlib.util.find_spec
     monkeypatch.setattr(importlib.metadata, "version", without_torch)
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "torch" else found(name, *more)
+    )
     with start() as logic, pytest.raises(ComputationError, match="PyTorch is not installed.*PyTorch extension"):
         logic.registerVolumes(fixed, moving)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,14 @@ from slicer_scene import (
 )
 from VoxelOptRegistrationLib.errors import InputError
 from VoxelOptRegistrationLib.mrml.outputs import (
+    DEFAULT_OUTPUTS,
     OutputNodes,
     check_chains,
     check_outputs,
     provenance_attributes,
     write_outputs,
 )
+from VoxelOptRegistrationLib.mrml.prepared import PreparedOutputs, prepare_outputs
 from VoxelOptRegistrationLib.mrml.volumes import PlacedVolume, place_volume
 from VoxelOptRegistrationLib.worker.data import RegistrationOutcome
 
@@ -64,7 +67,23 @@ def write(
 ) -> tuple[OutputNodes, RegistrationOutcome]:
     result = outcome(fixed, moving, seed)
     about = provenance_attributes("1.2.3", "2026-01-02T03:04:05+00:00", SETTINGS, fixed.node, moving.node)
-    return write_outputs(result, outputs or OutputNodes(), fixed, moving, about), result
+    steps = write_outputs(prepared(result, fixed, moving, outputs), outputs or OutputNodes(), fixed, moving, about)
+    return to_the_end(steps), result
+
+
+def to_the_end(steps: Generator[None, None, OutputNodes]) -> OutputNodes:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def prepared(
+    result: RegistrationOutcome, fixed: PlacedVolume, moving: PlacedVolume, outputs: OutputNodes | None = None
+) -> PreparedOutputs:
+    wanted = DEFAULT_OUTPUTS | set((outputs or OutputNodes()).given())
+    return prepare_outputs(result, wanted, fixed.geometry, moving.geometry)
 
 
 def world_points(node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
@@ -151,10 +170,10 @@ def test_outputs_say_what_they_are_and_where_they_come_from() -> None:
     nodes, _ = write(fixed, moving)
     names = {name: node.GetName() for name, node in nodes.given().items()}
     assert names == {
-        "transform": "MR to CT: displacement",
-        "volume": "MR to CT: warped",
-        "entropy": "MR to CT: displacement entropy",
-        "jacobian": "MR to CT: Jacobian determinant",
+        "transform": "Displacement (MR to CT)",
+        "volume": "Warped (MR to CT)",
+        "entropy": "Displacement entropy (MR to CT)",
+        "jacobian": "Jacobian determinant (MR to CT)",
     }
     for name, node in nodes.given().items():
         assert node.GetNodeReferenceID("spatialRegistrationFixed") == fixed.node.GetID()
@@ -245,7 +264,7 @@ def test_a_result_that_cannot_be_written_leaves_everything_as_it_was() -> None:
     )
     before = node_counts()
     with pytest.raises(Exception):  # noqa: B017
-        write_outputs(broken, OutputNodes(volume=mine), fixed, moving, {})
+        to_the_end(write_outputs(prepared(broken, fixed, moving), OutputNodes(volume=mine), fixed, moving, {}))
     assert node_counts() == before and scene.GetNodeByID(mine.GetID()) is mine
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(mine), np.ones((3, 3, 3)))
 
@@ -255,7 +274,8 @@ def test_new_nodes_go_again_when_something_fails_half_way() -> None:
     fixed, moving = pair()
     before = node_counts()
     with pytest.raises(TypeError):
-        write_outputs(outcome(fixed, moving), OutputNodes(), fixed, moving, {"Date": 20260102})
+        about = {"Date": 20260102}
+        to_the_end(write_outputs(prepared(outcome(fixed, moving), fixed, moving), OutputNodes(), fixed, moving, about))
     assert node_counts() == before
 
 

@@ -39,10 +39,12 @@ messages = st.one_of(
     st.builds(protocol.Preview, whole, images),
     st.builds(protocol.Result, whole, images, objects),
     st.builds(protocol.Failure, whole, texts, texts, texts, texts),
+    st.builds(protocol.DeviceList, st.lists(objects, max_size=3), texts, texts),
     st.builds(protocol.Log, texts),
     st.builds(protocol.Register, whole, texts, images, objects, matrices, st.booleans(), texts, texts),
     st.builds(protocol.Cancel, whole),
     st.builds(protocol.Warm),
+    st.builds(protocol.AskDevices),
     st.builds(protocol.Shutdown),
 )
 
@@ -57,7 +59,8 @@ def test_a_message_survives_the_line(message: Message) -> None:
 @given(messages)
 def test_a_message_is_plain_json_with_a_type(message: Message) -> None:
     body = json.loads(encode(message))
-    assert body["type"] in {"hello", "progress", "preview", "result", "error", "log"} | {
+    assert body["type"] in {"hello", "progress", "preview", "result", "error", "log", "device_list"} | {
+        "devices",
         "register",
         "cancel",
         "warm",

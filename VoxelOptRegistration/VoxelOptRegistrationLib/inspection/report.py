@@ -22,6 +22,7 @@ Measured (`result.inspect_result`):
     displacement                 {"whole", "beyond_affine": `statistics.length_statistics` of the region}
     inverse_consistency          `consistency.inverse_consistency`
     overlap, landmarks           {"before", "after"}: `overlap.overlap`, `landmarks.target_registration_error`; if given
+    worst_voxels                 `worst.worst_voxels`: where to look first
     histograms                   {"jacobian", "entropy": `statistics.histogram`} of the region
     warnings                     sentences (`findings.find_warnings`)
 

@@ -17,6 +17,7 @@ from .landmarks import Landmarks, target_registration_error
 from .overlap import overlap, warp_labels
 from .similarity import compare, resample_with_gaps, with_gaps
 from .statistics import entropy_statistics, histogram, jacobian_statistics, length_statistics
+from .worst import worst_voxels
 
 
 def inspect_result(
@@ -43,6 +44,7 @@ def inspect_result(
     identity = sitk.Transform(3, sitk.sitkIdentity)
     transform = displacement_transform(displacement, grid)
     body = body_mask(fixed, background) if mask is None else sitk.GetArrayFromImage(mask) > 0
+    lengths = np.sqrt(np.einsum("zyxc,zyxc->zyx", displacement, displacement))
     sections: dict[str, Any] = {
         "region": {"what": "body" if mask is None else "fixed mask", "percent": 100.0 * float(body.mean())},
         "similarity": compare(
@@ -55,13 +57,14 @@ def inspect_result(
         "jacobian_body": jacobian_statistics(jacobian, body),
         "entropy": entropy_statistics(entropy, body),
         "displacement": {
-            "whole": length_statistics(np.sqrt(np.einsum("zyxc,zyxc->zyx", displacement, displacement)), body),
+            "whole": length_statistics(lengths, body),
             "beyond_affine": length_statistics(lengths_beyond_affine(displacement, body), body),
         },
         "histograms": {
             "jacobian": histogram(jacobian[body], -0.5, 2.5, 60),
             "entropy": histogram(entropy[body], 0.0, 1.0, 50),
         },
+        "worst_voxels": worst_voxels(jacobian, entropy, lengths, body, fixed.GetSpacing()),
     }
     if inverse is not None:
         field, valid = inverse

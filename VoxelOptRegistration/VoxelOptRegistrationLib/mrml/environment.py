@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
+import importlib.util
+import re
 import shutil
 import sys
+from pathlib import Path
 
 import slicer
 
 from ..errors import ComputationError
+
+OLDEST_TORCH = (2, 4)
 
 
 def python_executable() -> str:
@@ -31,11 +37,42 @@ def torch_version() -> str | None:
         return None
 
 
+def torch_damage() -> str:
+    """What is visibly wrong with an installed PyTorch, in words; "" where nothing is, or where there is none.
+
+    An installation that was interrupted leaves a folder without its record, a record without its folder, or a folder
+    without the compiled part. What only shows when it is loaded, the background process reports.
+    """
+    importlib.invalidate_caches()
+    version, specification = torch_version(), importlib.util.find_spec("torch")
+    if version is None and specification is None:
+        return ""
+    if version is None:
+        return "its files are there, but not the record of its installation"
+    if specification is None:
+        return "the record of its installation is there, but not its files"
+    if specification.origin is None or not any(Path(specification.origin).parent.glob("_C.*")):
+        return "some of its files are missing"
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    if numbers is None or tuple(map(int, numbers.groups())) < OLDEST_TORCH:
+        return f"version {version} is too old"
+    return ""
+
+
 def require_torch() -> None:
-    """Raise `ComputationError` with a remedy where PyTorch is not installed."""
-    if torch_version() is None:
-        raise ComputationError(
+    """Raise `ComputationError` (kind "dependency") with a remedy where PyTorch is missing or visibly broken."""
+    damage = torch_damage()
+    if damage:
+        error = ComputationError(
+            f"PyTorch is not completely installed in this Slicer: {damage}.", "Install it again with Repair PyTorch."
+        )
+    elif torch_version() is None:
+        error = ComputationError(
             "PyTorch is not installed in this Slicer.",
             "Install the PyTorch extension with the Extensions Manager, restart Slicer, open its module PyTorch Utils "
             "and install PyTorch there.",
         )
+    else:
+        return
+    error.kind = "dependency"
+    raise error

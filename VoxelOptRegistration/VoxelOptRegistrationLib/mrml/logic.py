@@ -2,50 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any, Protocol
+from typing import Any
 
 import slicer
 
 from .. import __version__
-from ..errors import InputError
+from ..errors import ComputationError, InputError
 from ..presets import apply_overrides, load_preset, settings_to_dict
 from ..progress import Progress
 from ..worker.client import WorkerClient
-from ..worker.data import ImageData, RegistrationOutcome, RegistrationRequest
+from ..worker.data import DeviceAnswer, ImageData, RegistrationOutcome, RegistrationRequest
 from .environment import python_executable, require_torch, temporary_folder
-from .job import RegistrationJob, Scheduler
+from .job import POLL_MILLISECONDS, Listeners, RegistrationJob, Scheduler
 from .masks import label_images, mask_image
-from .outputs import OutputNodes, check_chains, check_outputs, provenance_attributes, write_outputs
+from .outputs import (
+    DEFAULT_OUTPUTS,
+    OutputNodes,
+    check_chains,
+    check_outputs,
+    provenance_attributes,
+    write_outputs,
+)
+from .parameters import Parameters, run_arguments
+from .prepared import PreparedOutputs, prepare_outputs
+from .preview import LivePreview
+from .record import Registration, remember
 from .transforms import apply_transform, initial_transform
 from .volumes import place_volume
 
 
 @dataclass(frozen=True, eq=False)
 class RegistrationResult:
-    """The outputs, named as the arguments of `RegistrationLogic.registerVolumes`, and the report of the run."""
+    """The outputs, named as the arguments of `RegistrationLogic.registerVolumes`, and the report of the run.
+
+    outputVolumeNode and outputInverseTransformNode are None where they were neither given nor asked for.
+    """
 
     outputTransformNode: slicer.vtkMRMLTransformNode
-    outputVolumeNode: slicer.vtkMRMLScalarVolumeNode
+    outputVolumeNode: slicer.vtkMRMLScalarVolumeNode | None
     entropyVolumeNode: slicer.vtkMRMLScalarVolumeNode
     jacobianVolumeNode: slicer.vtkMRMLScalarVolumeNode
     outputInverseTransformNode: slicer.vtkMRMLTransformNode | None
     report: dict[str, Any]
-
-
-class Parameters(Protocol):
-    """What a parameter node holds; nodes may be None."""
-
-    fixedVolume: slicer.vtkMRMLScalarVolumeNode
-    movingVolume: slicer.vtkMRMLScalarVolumeNode
-    preset: str
-    device: str
-    outputTransform: slicer.vtkMRMLTransformNode
-    outputVolume: slicer.vtkMRMLScalarVolumeNode
-    entropyVolume: slicer.vtkMRMLScalarVolumeNode
-    jacobianVolume: slicer.vtkMRMLScalarVolumeNode
 
 
 class RegistrationLogic:
@@ -81,19 +82,30 @@ class RegistrationLogic:
         completedCallback: Callable[[RegistrationJob], None] | None = None,
         outputInverseTransformNode: slicer.vtkMRMLTransformNode | None = None,
         options: Mapping[str, str] | None = None,
+        fixedMaskSegmentIDs: Collection[str] = (),
+        movingMaskSegmentIDs: Collection[str] = (),
+        createOutputVolume: bool = True,
+        createInverseTransform: bool = False,
+        livePreview: bool = False,
+        logCallback: Callable[[str], None] | None = None,
     ) -> RegistrationResult | RegistrationJob:
         """Find the displacement that brings the moving volume onto the fixed one.
 
         Volumes may be oblique, left-handed, and under parent transforms, which are respected. Masks and segmentations
-        are label map volumes or segmentations; a mask is the union of its segments, structures of the two segmentations
-        are matched by name and used to measure overlap. The initial transform is one that the moving volume could be
+        are label map volumes or segmentations; a mask is the union of its segments, or of those named by
+        fixedMaskSegmentIDs and movingMaskSegmentIDs; structures of the two segmentations are matched by name and used
+        to measure overlap. The initial transform is one that the moving volume could be
         put under to lie roughly on the fixed one, linear or not; it becomes part of the result.
 
         The output transform is a displacement grid between world positions: `applyTransform` puts the moving volume
         under it, nothing is applied otherwise. The output volumes lie on the fixed volume's voxels and under its parent
         transform; where that is not linear, in the world. Output nodes that are not given are created on success; the
-        inverse transform is written only if a node is given for it. A failed or cancelled run changes no node.
+        inverse transform only with createInverseTransform, the output volume not without createOutputVolume. A failed
+        or cancelled run changes no node.
 
+        livePreview: after every level of the search the moving volume is shown where the field so far puts it, under
+        a transform node that is in the scene only during the run.
+        logCallback: called with lines for a log pane.
         options: single settings of the preset replaced, such as ``{"solver.levels": "4"}``.
         waitForCompletion: True returns a `RegistrationResult` or raises `InputError`, `ComputationError`, `Cancelled`;
         False returns a `RegistrationJob` at once (after raising `InputError` for wrong input). completedCallback is
@@ -125,8 +137,8 @@ class RegistrationLogic:
         request = RegistrationRequest(
             fixed=fixed.image_data(),
             moving=moving.image_data(),
-            fixed_mask=mask_image(fixedMaskNode, fixed, "fixed mask"),
-            moving_mask=mask_image(movingMaskNode, moving, "moving mask"),
+            fixed_mask=mask_image(fixedMaskNode, fixed, "fixed mask", fixedMaskSegmentIDs),
+            moving_mask=mask_image(movingMaskNode, moving, "moving mask", movingMaskSegmentIDs),
             fixed_labels=labels[0],
             moving_labels=labels[1],
             initial=initial_transform(initialTransformNode, fixed.geometry)
@@ -137,34 +149,38 @@ class RegistrationLogic:
         date = datetime.now(timezone.utc).isoformat(timespec="seconds")
         provenance = provenance_attributes(__version__, date, settings, fixedVolumeNode, movingVolumeNode)
 
-        def finish(outcome: RegistrationOutcome) -> RegistrationResult:
-            written = write_outputs(outcome, outputs, fixed, moving, provenance)
+        wanted = (DEFAULT_OUTPUTS - (set() if createOutputVolume else {"volume"})) | set(outputs.given())
+        wanted |= {"inverse"} if createInverseTransform else set()
+
+        def prepare(outcome: RegistrationOutcome) -> tuple[PreparedOutputs, dict[str, Any]]:
+            return prepare_outputs(outcome, wanted, fixed.geometry, moving.geometry), outcome.report
+
+        def finish(made: tuple[PreparedOutputs, dict[str, Any]]) -> Generator[None, None, RegistrationResult]:
+            prepared, report = made
+            written = yield from write_outputs(prepared, outputs, fixed, moving, provenance)
+            remember(Registration.of(fixedVolumeNode, movingVolumeNode, written, report))
             return RegistrationResult(
-                written.transform, written.volume, written.entropy, written.jacobian, written.inverse, outcome.report
+                written.transform, written.volume, written.entropy, written.jacobian, written.inverse, report
             )
 
         watched = {"fixed volume": fixedVolumeNode, "moving volume": movingVolumeNode}
         watched.update({f"output {name}": node for name, node in outputs.given().items()})
         require_torch()
-        scheduler = None if waitForCompletion else self._scheduler
         self._job = RegistrationJob(
-            self._worker(), request, finish, watched, scheduler, progressCallback, completedCallback
+            self._worker(),
+            request,
+            prepare,
+            finish,
+            watched,
+            None if waitForCompletion else self._scheduler,
+            Listeners(progressCallback, logCallback, completedCallback),
+            LivePreview(fixedVolumeNode, movingVolumeNode, outputTransformNode) if livePreview else None,
         )
         return self._completed(self._job) if waitForCompletion else self._job
 
     def registerFromParameters(self, parameters: Parameters, **keywords: Any) -> RegistrationResult | RegistrationJob:
-        """`registerVolumes` with what a parameter node holds; further keywords are passed on."""
-        return self.registerVolumes(
-            parameters.fixedVolume,
-            parameters.movingVolume,
-            preset=parameters.preset,
-            device=parameters.device,
-            outputTransformNode=parameters.outputTransform,
-            outputVolumeNode=parameters.outputVolume,
-            entropyVolumeNode=parameters.entropyVolume,
-            jacobianVolumeNode=parameters.jacobianVolume,
-            **keywords,
-        )
+        """`registerVolumes` with everything that a parameter node holds; further keywords are passed on."""
+        return self.registerVolumes(**{**run_arguments(parameters), **keywords})
 
     def applyTransform(
         self,
@@ -175,13 +191,34 @@ class RegistrationLogic:
         """Put the moving volume, with the transforms that it already has, under the result; see `apply_transform`."""
         apply_transform(transformNode, movingVolumeNode, fixedVolumeNode)
 
+    def requestDevices(self, answered: Callable[[DeviceAnswer], None]) -> None:
+        """Have `answered` called with the devices that can compute here, as the background process finds them.
+
+        It is called once, on this thread, later (needs a scheduler) or at once where the process cannot be started.
+        """
+        try:
+            require_torch()
+            self._worker().ask_devices(answered)
+        except ComputationError as error:
+            answered(DeviceAnswer(error=error))
+            return
+        self._await_answer()
+
+    def _await_answer(self) -> None:
+        if self._client is None or self._scheduler is None:
+            return
+        self._client.poll()
+        if self._client.asked:
+            self._scheduler(POLL_MILLISECONDS, self._await_answer)
+
     def close(self) -> None:
         """End the background process; a job under way is cancelled. The next registration starts a new one."""
         if self._client is not None:
             self._client.close()
             self._client = None
         if self._job is not None:
-            self._job.poll()
+            self._job.cancel()
+            self._job.wait()
             self._job = None
 
     def _worker(self) -> WorkerClient:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import slicer
 import vtk
@@ -13,8 +15,12 @@ from .rasterisation import oriented_image, paint
 from .volumes import PlacedVolume, kind_of
 
 
-def mask_image(node: slicer.vtkMRMLNode | None, reference: PlacedVolume, role: str) -> ImageData | None:
-    """Mask of a label map (every label counts) or a segmentation (every segment counts): uint8 0 or 1, (k, j, i).
+def mask_image(
+    node: slicer.vtkMRMLNode | None, reference: PlacedVolume, role: str, segments: Collection[str] = ()
+) -> ImageData | None:
+    """Mask of a label map (every label counts) or a segmentation: uint8 0 or 1, (k, j, i).
+
+    segments: the IDs of the segments that count; none for all of them.
 
     Parent transforms of the node are taken into account, linear or not; labels are resampled with nearest neighbour.
     Where `reference` is a hardened copy, what lies outside the original is masked out, also without a node; else no
@@ -22,7 +28,15 @@ def mask_image(node: slicer.vtkMRMLNode | None, reference: PlacedVolume, role: s
     """
     if node is None:
         return ImageData(_field_of_view(reference), reference.geometry.index_to_lps) if reference.hardened else None
-    labels = label_array(node, reference, role, segment_values(node, role))
+    values = segment_values(node, role)
+    if values is not None and segments:
+        gone = [identifier for identifier in segments if identifier not in values]
+        if gone:
+            raise InputError(
+                f"The {role} '{node.GetName()}' has no segment '{gone[0]}' any more.", "Choose its segments again."
+            )
+        values = {identifier: value for identifier, value in values.items() if identifier in segments}
+    labels = label_array(node, reference, role, values)
     mask = (labels != 0).astype(np.uint8)
     if reference.hardened:
         mask &= _field_of_view(reference)

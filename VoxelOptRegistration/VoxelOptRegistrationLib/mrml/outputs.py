@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import slicer
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk
 
 from ..errors import InputError
-from ..worker.data import RegistrationOutcome
 from .display import show_entropy, show_jacobian, show_warped
 from .geometry import ijk_to_ras, matrix_from_array, parent_chain, to_world
-from .transforms import grid_transform, set_resampling
+from .prepared import PreparedOutputs
+from .transforms import set_resampling
 from .volumes import PlacedVolume, kind_of
 
 PREFIX = "VoxelOptRegistration"
+DEFAULT_OUTPUTS = frozenset({"transform", "volume", "entropy", "jacobian"})
 
 
 @dataclass(frozen=True, eq=False)
 class OutputNodes:
-    """Nodes that take the result; None: created on success, except `inverse`, which is then left out."""
+    """Nodes that take the result; None: created on success where it is among the outputs wanted, else left out."""
 
     transform: slicer.vtkMRMLTransformNode | None = None
     volume: slicer.vtkMRMLScalarVolumeNode | None = None
@@ -105,54 +105,53 @@ def check_chains(
 
 
 def write_outputs(
-    outcome: RegistrationOutcome,
+    prepared: PreparedOutputs,
     outputs: OutputNodes,
     fixed: PlacedVolume,
     moving: PlacedVolume,
     provenance: Mapping[str, str],
-) -> OutputNodes:
-    """Write the result into the given nodes and new ones; returns all of them.
+) -> Generator[None, None, OutputNodes]:
+    """Give the result to the given nodes and, where there is none for a part of it, to new ones; returns all of them.
 
-    Transforms stand in the world. Volumes take the fixed volume's IJK to RAS and parent transform where its voxels are
-    still where they were when the run began; else (a non-linear parent, or one that has changed since) its lattice in
-    the world. Everything large is made before the first node is touched; if something fails, new nodes are removed.
+    One node a step, so that the application can answer in between. Transforms stand in the world. Volumes take the
+    fixed volume's IJK to RAS and parent transform where its voxels are still where they were when the run began; else
+    (a non-linear parent, or one that has changed since) its lattice in the world. If something fails, or is thrown in,
+    new nodes are removed.
     """
     scene = slicer.mrmlScene
-    forward = grid_transform(outcome.displacement, fixed.geometry)
-    inverse = grid_transform(outcome.inverse_displacement, moving.geometry) if outputs.inverse is not None else None
-    arrays = {"volume": outcome.warped, "entropy": outcome.entropy, "jacobian": outcome.jacobian}
-    images = {name: _image(array) for name, array in arrays.items()}
     created: list[slicer.vtkMRMLNode] = []
+    written: dict[str, slicer.vtkMRMLNode] = {}
 
     def obtain(name: str, kind: str) -> slicer.vtkMRMLNode:
         node = getattr(outputs, name)
         if node is None:
-            title = scene.GenerateUniqueName(f"{moving.name} to {fixed.name}: {_TITLES[name]}")
-            node = scene.AddNewNodeByClass(kind, title)
+            title = f"{_TITLES[name][0].upper()}{_TITLES[name][1:]} ({moving.name} to {fixed.name})"
+            node = scene.AddNewNodeByClass(kind, scene.GenerateUniqueName(title))
             created.append(node)
+        written[name] = node
         return node
 
     try:
-        transform = obtain("transform", "vtkMRMLTransformNode")
-        volumes = {name: obtain(name, "vtkMRMLScalarVolumeNode") for name in images}
-        set_resampling(transform, forward)
-        if inverse is not None:
-            set_resampling(outputs.inverse, inverse)
-        for name, image in images.items():
-            _place(volumes[name], image, fixed)
-        complete = replace(outputs, transform=transform, **volumes)
-        for name, node in complete.given().items():
-            fresh = node.GetDisplayNode() is None or node.GetAttribute(f"{PREFIX}.Role") != name
+        for name, transform in prepared.transforms.items():
+            node = obtain(name, "vtkMRMLTransformNode")
+            set_resampling(node, transform)
             _describe(node, name, fixed.node, moving.node, provenance)
-            if fresh and name in images:
+            yield
+        for name, image in prepared.images.items():
+            node = obtain(name, "vtkMRMLScalarVolumeNode")
+            if node.GetDisplayNode() is None or node.GetAttribute(f"{PREFIX}.Role") != name:
+                # Before the voxels are there, else VTK would look through them for a window of its own.
                 _show(name, node, moving.node)
+            _place(node, image, fixed)
+            _describe(node, name, fixed.node, moving.node, provenance)
+            yield
     except BaseException:
         for node in reversed(created):
             _remove(node)
         raise
     for node in created:
         _put_beside(node, fixed.node)
-    return complete
+    return replace(outputs, **written)
 
 
 def provenance_attributes(
@@ -173,14 +172,6 @@ def provenance_attributes(
 
 def _holds_grid(node: slicer.vtkMRMLNode) -> bool:
     return bool(node.GetClassName() in ("vtkMRMLTransformNode", "vtkMRMLGridTransformNode"))
-
-
-def _image(array: np.ndarray) -> vtk.vtkImageData:
-    """VTK image of an array (k, j, i), copied."""
-    image = vtk.vtkImageData()
-    image.SetDimensions(array.shape[::-1])
-    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(array).reshape(-1), deep=True))
-    return image
 
 
 def _place(node: slicer.vtkMRMLScalarVolumeNode, image: vtk.vtkImageData, fixed: PlacedVolume) -> None:
@@ -224,6 +215,8 @@ def _show(name: str, node: slicer.vtkMRMLScalarVolumeNode, moving: slicer.vtkMRM
 
 def _remove(node: slicer.vtkMRMLNode) -> None:
     scene = node.GetScene()
+    if scene is None:
+        return
     if node.IsA("vtkMRMLDisplayableNode"):
         for index in reversed(range(node.GetNumberOfDisplayNodes())):
             scene.RemoveNode(node.GetNthDisplayNode(index))

@@ -12,21 +12,23 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import Cancelled, RegistrationError
 from ..progress import Progress
 from .child import ChildProcess
-from .data import Callbacks, ImageData, RegistrationOutcome, RegistrationRequest
+from .data import Callbacks, DeviceAnswer, ImageData, RegistrationOutcome, RegistrationRequest
 from .exchange import read_preview, read_result, write_request
-from .failures import HEALTHY_KINDS, computation_error, ending_error, from_message
+from .failures import HEALTHY_KINDS, computation_error, device_answer, ending_error, from_message
 from .folders import create_job_folder, remove_folder, sweep
 from .job import Job, JobState
 from .processes import ProcessIdentity
 from .protocol import (
     PROTOCOL,
+    AskDevices,
     Cancel,
+    DeviceList,
     Failure,
     Hello,
     Log,
@@ -86,6 +88,7 @@ class WorkerClient:
         self._job: Job | None = None
         self._answered = 0
         self._jobs = 0
+        self._device_questions: list[Callable[[DeviceAnswer], None]] = []
 
     def __enter__(self) -> WorkerClient:
         return self
@@ -135,6 +138,20 @@ class WorkerClient:
         self._job = Job(self, self._jobs, folder, callbacks)
         child.send(message)
         return self._job
+
+    def ask_devices(self, answered: Callable[[DeviceAnswer], None]) -> None:
+        """Have `answered` called, in `poll`, with what can compute here: after the job under way, and exactly once.
+
+        Raises `ComputationError` where the process cannot be started.
+        """
+        child = self._running_child()
+        self._device_questions.append(answered)
+        child.send(AskDevices())
+
+    @property
+    def asked(self) -> bool:
+        """Whether a question is still without its answer."""
+        return bool(self._device_questions)
 
     def cancel(self) -> None:
         """Ask the job under way to stop; see `Job.cancel`."""
@@ -229,7 +246,11 @@ class WorkerClient:
         elif isinstance(event, _Ended):
             self._child = None
             said_hello, self._hello = self._hello is not None, None
-            self._finish(ending_error(child.exit_code, child.last_words, said_hello))
+            error = ending_error(child.exit_code, child.last_words, said_hello)
+            self._finish(error)
+            self._answer(DeviceAnswer(error=error))
+        elif isinstance(event, DeviceList):
+            self._answer(device_answer(event))
         elif isinstance(event, Failure):
             if event.job != (job.number if job is not None else 0):
                 return
@@ -253,10 +274,17 @@ class WorkerClient:
     def _retire(self, child: ChildProcess) -> None:
         """Let go of a process that may be damaged; the next job starts a fresh one."""
         self._child, self._hello = None, None
+        ended = computation_error("start", "The registration process had to end.", "Try again.")
+        self._answer(DeviceAnswer(error=ended))
         child.close_input()
         timer = threading.Timer(self._cancel_grace, child.kill)
         timer.daemon = True
         timer.start()
+
+    def _answer(self, answer: DeviceAnswer) -> None:
+        questions, self._device_questions = self._device_questions, []
+        for answered in questions:
+            answered(answer)
 
     def _finish(self, end: RegistrationOutcome | RegistrationError) -> None:
         job, self._job = self._job, None

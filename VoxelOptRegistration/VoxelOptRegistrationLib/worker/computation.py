@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from ..devices import load_torch
+from ..devices import Device, list_devices, load_torch
 from ..errors import ComputationError
 from ..progress import Watcher
 from .failures import computation_error
@@ -46,6 +46,12 @@ def _torch_error() -> ComputationError | None:
     except ComputationError as error:
         return computation_error("dependency", error.text, error.remedy)
     return None
+
+
+def find_devices() -> list[Device]:
+    """What can compute here, the choice of `auto` first; raises `ComputationError` without a torch that works."""
+    load_torch_once()
+    return list_devices()
 
 
 def run_pipeline(volumes: Volumes, settings: dict[str, Any], watcher: Watcher) -> Result:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..devices import Device
+from ..errors import InputError, RegistrationError
 from ..progress import Progress
 
 if TYPE_CHECKING:
@@ -105,6 +106,14 @@ class RegistrationOutcome:
     jacobian: np.ndarray
     report: dict[str, Any]
     inverse_valid: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class DeviceAnswer:
+    """What can compute here, the choice of `auto` first; where nothing can, `error` says why."""
+
+    devices: tuple[Device, ...] = ()
+    error: RegistrationError | None = None
 
 
 def _ignore(_: object) -> None:

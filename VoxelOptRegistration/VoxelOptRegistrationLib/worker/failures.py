@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import signal
 
+from ..devices import Device
 from ..errors import Cancelled, ComputationError, InputError, RegistrationError
-from .protocol import Failure
+from .data import DeviceAnswer
+from .protocol import DeviceList, Failure
 
 HEALTHY_KINDS = ("input", "computation", "cancelled", "disk")
 """Kinds of failure after which the process can go on; after any other the next job starts a fresh one."""
@@ -28,6 +30,17 @@ def from_message(message: Failure) -> RegistrationError:
     if message.kind == InputError.kind:
         return InputError(message.text, message.remedy)
     return computation_error(message.kind, message.text, message.remedy)
+
+
+def device_answer(message: DeviceList) -> DeviceAnswer:
+    """The devices of a message, or the error that it stands for."""
+    try:
+        devices = tuple(Device(**body) for body in message.devices)
+    except TypeError:
+        return DeviceAnswer(error=computation_error("internal", "The list of devices cannot be read.", "Try again."))
+    if devices:
+        return DeviceAnswer(devices)
+    return DeviceAnswer(error=computation_error("dependency", message.text, message.remedy))
 
 
 def from_exception(error: Exception) -> RegistrationError:

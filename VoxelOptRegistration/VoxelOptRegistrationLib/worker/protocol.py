@@ -74,6 +74,19 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class DeviceList:
+    """What can compute here, the choice of `auto` first: dictionaries with the fields of `devices.Device`.
+
+    Without torch there is none, and `text` says why and `remedy` what to do.
+    """
+
+    type: ClassVar[str] = "device_list"
+    devices: list[dict[str, Any]]
+    text: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
 class Log:
     """A line for a log pane."""
 
@@ -117,16 +130,39 @@ class Warm:
 
 
 @dataclass(frozen=True)
+class AskDevices:
+    """Answer with a `DeviceList`, after the job in hand."""
+
+    type: ClassVar[str] = "devices"
+
+
+@dataclass(frozen=True)
 class Shutdown:
     """End after the job in hand."""
 
     type: ClassVar[str] = "shutdown"
 
 
-Message = Hello | ProgressMessage | Preview | Result | Failure | Log | Register | Cancel | Warm | Shutdown
+Message = (
+    Hello
+    | ProgressMessage
+    | Preview
+    | Result
+    | Failure
+    | DeviceList
+    | Log
+    | Register
+    | Cancel
+    | Warm
+    | AskDevices
+    | Shutdown
+)
 _TYPES: dict[str, type[Any]] = {
     kind.type: kind
-    for kind in (Hello, ProgressMessage, Preview, Result, Failure, Log, Register, Cancel, Warm, Shutdown)
+    for kind in (
+        *(Hello, ProgressMessage, Preview, Result, Failure, DeviceList, Log),
+        *(Register, Cancel, Warm, AskDevices, Shutdown),
+    )
 }
 
 
@@ -140,6 +176,7 @@ _CHECKS: dict[str, Callable[[object], bool]] = {
     "float": _is_number,
     "bool": lambda value: isinstance(value, bool),
     "dict[str, Any]": lambda value: isinstance(value, dict),
+    "list[dict[str, Any]]": lambda value: isinstance(value, list) and all(isinstance(part, dict) for part in value),
     "list[float] | None": lambda value: (
         value is None or (isinstance(value, list) and len(value) == 16 and all(map(_is_number, value)))
     ),

@@ -6,6 +6,7 @@ Nothing heavy is imported before the first job or `Warm` message.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import faulthandler
 import gc
 import os
@@ -23,12 +24,14 @@ from .. import __version__
 from ..errors import RegistrationError
 from ..progress import Progress, Watcher
 from .channel import Channel
-from .computation import Compute, load_torch_once, run_pipeline
+from .computation import Compute, find_devices, load_torch_once, run_pipeline
 from .failures import from_exception
 from .folders import folder_prefix, remove_folders
 from .processes import ProcessIdentity
 from .protocol import (
+    AskDevices,
     Cancel,
+    DeviceList,
     Failure,
     Hello,
     Log,
@@ -72,6 +75,8 @@ class Server:
                 return 0
             if isinstance(message, Warm):
                 self._warm()
+            elif isinstance(message, AskDevices):
+                self._channel.send(_device_list())
             elif isinstance(message, Register):
                 self._register(message)
                 _release_memory()
@@ -142,6 +147,14 @@ class Server:
         result = self._compute(request, message.settings, watcher)
         watcher.check()
         return Result(message.job, write_result(folder, result, message), plain(result.report))
+
+
+def _device_list() -> DeviceList:
+    try:
+        return DeviceList([dataclasses.asdict(device) for device in find_devices()])
+    except Exception as error:
+        failure = from_exception(error)
+        return DeviceList([], failure.text, failure.remedy)
 
 
 def _release_memory() -> None:

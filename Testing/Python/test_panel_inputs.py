@@ -1,0 +1,252 @@
+"""What the panel asks for, what it keeps, and what a scene that is opened again brings back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import slicer
+from panel_support import FIXED_SHAPE, Panel, add_pair, open_panel
+from slicer_scene import add_linear_transform, add_segmentation, add_volume, affine
+from VoxelOptRegistrationLib.presets import load_preset, preset_names, read_preset
+
+
+@pytest.fixture
+def panel(tmp_path: Path) -> Iterator[Panel]:
+    with open_panel(tmp_path) as opened:
+        yield opened
+
+
+def save_and_open_again(panel: Panel, folder: Path) -> None:
+    """What File > Save and File > Open do, for the scene file itself."""
+    path = folder / "scene.mrml"
+    slicer.mrmlScene.SetURL(str(path))
+    assert slicer.mrmlScene.Commit()
+    slicer.mrmlScene.Clear(False)
+    panel.host.turn()
+    slicer.mrmlScene.SetURL(str(path))
+    assert slicer.mrmlScene.Import()
+    panel.host.turn()
+
+
+def test_apply_says_what_is_missing(panel: Panel) -> None:
+    button, ui = panel.ui.applyButton, panel.ui
+    assert (button.text, button.enabled) == ("Choose a fixed volume", False)
+    fixed, moving = add_pair()
+    panel.host.select(ui.fixedSelector, fixed)
+    assert (button.text, button.enabled) == ("Choose a moving volume", False)
+    panel.host.select(ui.movingSelector, fixed)
+    assert (button.text, button.enabled) == ("Choose two different volumes", False)
+    panel.host.select(ui.movingSelector, moving)
+    assert (button.text, button.enabled) == ("Apply", True)
+    slicer.mrmlScene.RemoveNode(fixed)
+    panel.host.turn()
+    assert (button.text, button.enabled) == ("Choose a fixed volume", False)
+
+
+def test_a_volume_that_cannot_be_registered_is_named(panel: Panel) -> None:
+    fixed, _ = panel.choose()
+    flat = add_volume(np.zeros((1, 9, 9), np.int16), affine(), "one slice")
+    panel.host.select(panel.ui.fixedSelector, flat)
+    assert (panel.ui.applyButton.text, panel.ui.applyButton.enabled) == ("Choose a 3-D volume", False)
+    assert "'one slice' has 9 x 9 x 1 voxels" in panel.ui.applyButton.toolTip
+
+
+def test_one_segmentation_is_not_enough(panel: Panel) -> None:
+    panel.choose()
+    organs = add_segmentation({"liver": np.ones((9, 9, 9), np.uint8)}, affine(), "organs")
+    panel.open("masks")
+    panel.host.select(panel.ui.fixedSegmentationSelector, organs)
+    assert panel.ui.applyButton.text == "Choose both segmentations, or none"
+    panel.host.select(panel.ui.movingSegmentationSelector, organs)
+    assert panel.ui.applyButton.text == "Apply"
+
+
+def test_label_maps_are_no_volumes_to_register(panel: Panel) -> None:
+    add_volume(np.ones((5, 5, 5), np.uint8), affine(), "labels", "vtkMRMLLabelMapVolumeNode")
+    assert panel.ui.fixedSelector.nodeCount() == 0
+    panel.open("masks")
+    assert panel.ui.fixedMaskSelector.nodeCount() == 1
+
+
+def test_presets_have_titles_and_say_what_they_are_for(panel: Panel) -> None:
+    box = panel.ui.presetSelector
+    titles = [box.itemText(index) for index in range(box.count)]
+    assert titles == [read_preset(name).title for name in preset_names()]
+    panel.host.select(box, "Lung CT")
+    assert panel.parameters.preset == "lung-ct"
+    assert panel.ui.presetNote.text == read_preset("lung-ct").description
+
+
+def test_a_preset_sets_the_options_and_they_can_be_changed_and_set_back(panel: Panel) -> None:
+    panel.open("advanced")
+    panel.host.select(panel.ui.presetSelector, "Lung CT")
+    assert panel.ui.useWindowCheckBox.checked
+    assert (panel.ui.windowLowSpinBox.value, panel.ui.windowHighSpinBox.value) == (-1000.0, 200.0)
+    assert panel.ui.changedOptionsNote.text == "As the preset says." and not panel.ui.resetOptionsButton.enabled
+    panel.host.type(panel.ui.levelsSpinBox, "3")
+    panel.host.type(panel.ui.windowHighSpinBox, "300")
+    assert panel.ui.changedOptionsNote.text == "2 changed from the preset."
+    panel.host.click(panel.ui.resetOptionsButton)
+    assert (panel.ui.levelsSpinBox.value, panel.ui.windowHighSpinBox.value) == (5, 200.0)
+    panel.host.select(panel.ui.presetSelector, "Fast look")
+    assert panel.ui.gridMegavoxelsSpinBox.value == 0.3 and not panel.ui.inverseConsistencyCheckBox.checked
+    assert not panel.ui.windowLowSpinBox.enabled
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_an_untouched_preset_runs_with_exactly_its_own_settings(panel: Panel, preset: str) -> None:
+    panel.choose()
+    panel.host.select(panel.ui.presetSelector, read_preset(preset).title)
+    panel.run()
+    settings = json.loads(panel.parameters.outputTransform.GetAttribute("VoxelOptRegistration.Settings"))
+    expected = load_preset(preset)
+    assert settings["solver"]["levels"] == expected.solver.levels
+    assert settings["grid"]["max_voxels"] == expected.grid.max_voxels
+    window = expected.features.window
+    assert settings["features"]["window"] == (None if window is None else list(window))
+    assert settings["solver"]["inverse_consistency"] == expected.solver.inverse_consistency
+    assert settings["align"] == expected.align.value and settings["background"] == expected.background
+
+
+def test_every_option_reaches_the_run(panel: Panel) -> None:
+    panel.choose()
+    for section in ("advanced", "alignment", "device"):
+        panel.open(section)
+    ui, host = panel.ui, panel.host
+    host.pump(lambda: ui.refreshDevicesButton.enabled)
+    host.select(ui.featuresSelector, "Gray values (same contrast)")
+    host.click(ui.useWindowCheckBox)
+    for widget, text in (
+        (ui.windowLowSpinBox, "-50"),
+        (ui.windowHighSpinBox, "350"),
+        (ui.gridMegavoxelsSpinBox, "0.25"),
+        (ui.gridSpacingSpinBox, "2.5"),
+        (ui.levelsSpinBox, "4"),
+        (ui.searchRadiusSpinBox, "2"),
+        (ui.sigmaLowSpinBox, "0.2"),
+        (ui.sigmaHighSpinBox, "0.9"),
+        (ui.smoothingPassesSpinBox, "5"),
+    ):
+        host.type(widget, text)
+    host.click(ui.inverseConsistencyCheckBox)
+    host.click(ui.invertibleCheckBox)
+    host.select(ui.alignmentSelector, "Rigid: shift and turn")
+    host.select(ui.deviceSelector, 1)
+    panel.run()
+    settings = json.loads(panel.parameters.outputTransform.GetAttribute("VoxelOptRegistration.Settings"))
+    assert settings["features"] | {"name": "intensity", "window": [-50.0, 350.0]} == settings["features"]
+    assert settings["grid"] == {"max_voxels": 250_000, "spacing": 2.5}
+    expected = {"levels": 4, "search_radius": 2, "sigma_low": 0.2, "sigma_high": 0.9, "passes": 5}
+    expected |= {"inverse_consistency": False, "invertible": False}
+    assert settings["solver"] | expected == settings["solver"]
+    assert (settings["align"], settings["device"]) == ("rigid", "cpu")
+
+
+def test_options_that_contradict_each_other_are_refused_in_words(panel: Panel) -> None:
+    panel.choose()
+    panel.open("advanced")
+    panel.host.type(panel.ui.sigmaLowSpinBox, "2.0")
+    panel.apply()
+    assert "solver.sigma_low/high" in panel.status and panel.ui.applyButton.text == "Apply"
+
+
+def test_masks_and_chosen_segments_reach_the_run(panel: Panel) -> None:
+    fixed, _ = panel.choose()
+    matrix = affine(origin=(-10.0, -10.0, -10.0))
+    halves = {"left": np.zeros((20, 20, 20), np.uint8), "right": np.zeros((20, 20, 20), np.uint8)}
+    halves["left"][..., :10], halves["right"][..., 10:] = 1, 1
+    body = add_segmentation(halves, matrix, "body")
+    panel.open("masks")
+    ui = panel.ui
+    assert not ui.fixedMaskSegmentSelector.visible
+    panel.host.select(ui.fixedMaskSelector, body)
+    assert ui.fixedMaskSegmentSelector.visible
+    panel.run()
+    both = panel.widget.logic._job.result.report["given"]["fixed_mask"]
+    ui.fixedMaskSegmentSelector.setSelectedSegmentIDs([body.GetSegmentation().GetNthSegmentID(0)])
+    panel.host.turn()
+    assert list(panel.parameters.fixedMaskSegments) == [body.GetSegmentation().GetNthSegmentID(0)]
+    panel.run()
+    left = panel.widget.logic._job.result.report["given"]["fixed_mask"]
+    assert 0 < left < both <= np.prod(FIXED_SHAPE)
+    labels = add_volume(np.ones(FIXED_SHAPE, np.uint8), affine(), "labels", "vtkMRMLLabelMapVolumeNode")
+    panel.host.select(ui.fixedMaskSelector, labels)
+    assert not ui.fixedMaskSegmentSelector.visible and list(panel.parameters.fixedMaskSegments) == []
+
+
+def test_everything_set_is_back_when_the_scene_is_opened_again(panel: Panel, tmp_path: Path) -> None:
+    panel.choose()
+    body = add_segmentation({"a": np.ones((9, 9, 9)), "b": np.ones((9, 9, 9))}, affine(), "body")
+    pose = add_linear_transform(affine(origin=(1.0, 2.0, 3.0)), "pose")
+    for section in ("masks", "alignment", "maps", "advanced", "device"):
+        panel.open(section)
+    ui, host = panel.ui, panel.host
+    host.pump(lambda: ui.refreshDevicesButton.enabled)
+    host.select(ui.presetSelector, "Liver MR")
+    host.select(ui.placementSelector, "Warped copy (on the fixed grid)")
+    host.click(ui.livePreviewCheckBox)
+    host.click(ui.createInverseCheckBox)
+    host.select(ui.fixedMaskSelector, body)
+    second = body.GetSegmentation().GetNthSegmentID(1)
+    ui.fixedMaskSegmentSelector.setSelectedSegmentIDs([second])
+    host.select(ui.movingSegmentationSelector, body)
+    host.select(ui.initialTransformSelector, pose)
+    host.select(ui.alignmentSelector, "Affine: shift, turn, scale, shear")
+    host.type(ui.levelsSpinBox, "3")
+    host.type(ui.sigmaHighSpinBox, "0.75")
+    host.select(ui.deviceSelector, 1)
+    before = panel.parameters
+    save_and_open_again(panel, tmp_path)
+    after = panel.parameters
+    assert after is not before and after.parameterNode.GetScene() is slicer.mrmlScene
+    assert (ui.fixedSelector.currentNode().GetName(), ui.movingSelector.currentNode().GetName()) == ("CT", "MR")
+    assert ui.presetSelector.currentText == "Liver MR" and after.preset == "liver-mr"
+    assert ui.placementSelector.currentText == "Warped copy (on the fixed grid)"
+    assert not ui.livePreviewCheckBox.checked and not ui.createInverseCheckBox.checked
+    assert ui.fixedMaskSelector.currentNode().GetName() == "body"
+    assert list(after.fixedMaskSegments) == [second]
+    assert ui.movingSegmentationSelector.currentNode().GetName() == "body"
+    assert ui.initialTransformSelector.currentNode().GetName() == "pose"
+    assert ui.alignmentSelector.currentText == "Affine: shift, turn, scale, shear"
+    assert (ui.levelsSpinBox.value, ui.sigmaHighSpinBox.value) == (3, 0.75)
+    assert after.device == "cpu" and ui.deviceSelector.itemData(ui.deviceSelector.currentIndex) == "cpu"
+
+
+def test_a_closed_scene_leaves_a_fresh_panel_that_works(panel: Panel) -> None:
+    panel.choose()
+    panel.open("advanced")
+    panel.host.type(panel.ui.levelsSpinBox, "2")
+    slicer.mrmlScene.Clear(False)
+    panel.host.turn()
+    assert panel.ui.applyButton.text == "Choose a fixed volume" and panel.ui.levelsSpinBox.value == 5
+    panel.choose()
+    panel.run()
+
+
+def test_a_preset_of_another_version_gives_way_to_the_first(panel: Panel, tmp_path: Path) -> None:
+    path = tmp_path / "scene.mrml"
+    slicer.mrmlScene.SetURL(str(path))
+    assert slicer.mrmlScene.Commit()
+    text = path.read_text()
+    assert text.count("generic") >= 2
+    path.write_text(text.replace("generic", "knee-mr"))
+    slicer.mrmlScene.Clear(False)
+    slicer.mrmlScene.SetURL(str(path))
+    assert slicer.mrmlScene.Import()
+    panel.host.turn()
+    assert panel.parameters.preset == "generic" and panel.ui.presetSelector.currentText == "Any CT or MR pair"
+
+
+def test_the_panel_follows_a_script_that_sets_parameters(panel: Panel) -> None:
+    fixed, moving = add_pair()
+    panel.parameters.fixedVolume, panel.parameters.movingVolume = fixed, moving
+    panel.parameters.preset = "fast"
+    panel.host.turn()
+    assert panel.ui.applyButton.text == "Apply" and panel.ui.presetSelector.currentText == "Fast look"
+    assert panel.ui.gridMegavoxelsSpinBox.value == 0.3
+    with pytest.raises(ValueError):
+        panel.parameters.levels = 9

@@ -1,0 +1,181 @@
+"""What the panel's parameter node asks for: whether it is enough for a run, and which options of its preset it changes.
+
+Knows the parameters by name only, so that it needs neither Qt nor Slicer's wrapper of parameter nodes.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, Protocol
+
+import slicer
+
+from ..errors import InputError
+from ..options import Settings
+from ..presets import load_preset, preset_names
+from .volumes import check_volume
+
+MEGA = 1_000_000
+
+
+class Parameters(Protocol):
+    """The parameters of a run, as `panel.parameters.VoxelOptRegistrationParameterNode` describes them."""
+
+    fixedVolume: slicer.vtkMRMLScalarVolumeNode | None
+    movingVolume: slicer.vtkMRMLScalarVolumeNode | None
+    preset: str
+    loadedPreset: str
+    device: str
+    outputTransform: slicer.vtkMRMLTransformNode | None
+    outputVolume: slicer.vtkMRMLScalarVolumeNode | None
+    entropyVolume: slicer.vtkMRMLScalarVolumeNode | None
+    jacobianVolume: slicer.vtkMRMLScalarVolumeNode | None
+    inverseTransform: slicer.vtkMRMLTransformNode | None
+    placement: Enum
+    createInverse: bool
+    livePreview: bool
+    fixedMask: slicer.vtkMRMLNode | None
+    movingMask: slicer.vtkMRMLNode | None
+    fixedMaskSegments: list[str]
+    movingMaskSegments: list[str]
+    fixedSegmentation: slicer.vtkMRMLNode | None
+    movingSegmentation: slicer.vtkMRMLNode | None
+    initialTransform: slicer.vtkMRMLTransformNode | None
+    alignment: Enum
+    features: Enum
+    useWindow: bool
+    windowLow: float
+    windowHigh: float
+    gridMegavoxels: float
+    gridSpacing: float
+    levels: int
+    searchRadius: int
+    sigmaLow: float
+    sigmaHigh: float
+    smoothingPasses: int
+    inverseConsistency: bool
+    invertible: bool
+
+
+class Missing(Enum):
+    """What a run still needs from the user."""
+
+    NOTHING = "nothing"
+    FIXED = "fixed volume"
+    MOVING = "moving volume"
+    DIFFERENT = "two different volumes"
+    SEGMENTATION = "second segmentation"
+
+
+def missing_input(parameters: Parameters | None) -> Missing:
+    """The first thing that is still to be chosen. Raises `InputError` for a chosen volume that cannot be registered."""
+    if parameters is None or parameters.fixedVolume is None:
+        return Missing.FIXED
+    if parameters.movingVolume is None:
+        return Missing.MOVING
+    if parameters.fixedVolume is parameters.movingVolume:
+        return Missing.DIFFERENT
+    if (parameters.fixedSegmentation is None) != (parameters.movingSegmentation is None):
+        return Missing.SEGMENTATION
+    check_volume(parameters.fixedVolume, "fixed volume")
+    check_volume(parameters.movingVolume, "moving volume")
+    return Missing.NOTHING
+
+
+def preset_values(settings: Settings) -> dict[str, Any]:
+    """The values of the solver parameters that stand for `settings`, by parameter name; `features` as its option."""
+    solver, window = settings.solver, settings.features.window
+    return {
+        "features": settings.features.name,
+        "useWindow": window is not None,
+        "windowLow": window[0] if window is not None else 0.0,
+        "windowHigh": window[1] if window is not None else 100.0,
+        "gridMegavoxels": settings.grid.max_voxels / MEGA,
+        "gridSpacing": settings.grid.spacing,
+        "levels": solver.levels,
+        "searchRadius": solver.search_radius,
+        "sigmaLow": solver.sigma_low,
+        "sigmaHigh": solver.sigma_high,
+        "smoothingPasses": solver.passes,
+        "inverseConsistency": solver.inverse_consistency,
+        "invertible": solver.invertible,
+    }
+
+
+def show_preset(parameters: Parameters) -> None:
+    """Set the solver parameters to what the chosen preset says."""
+    values = preset_values(load_preset(parameters.preset))
+    kind = type(parameters.features)
+    values["features"] = next(member for member in kind if member.value == values["features"])
+    for name, value in values.items():
+        setattr(parameters, name, value)
+    parameters.loadedPreset = parameters.preset
+
+
+def settle_preset(parameters: Parameters) -> None:
+    """Make new parameters, and those of a scene whose preset is unknown here, stand for a preset."""
+    if parameters.preset not in preset_names():
+        parameters.preset, parameters.loadedPreset = preset_names()[0], ""
+    if not parameters.loadedPreset:
+        show_preset(parameters)
+
+
+def changed_options(parameters: Parameters) -> dict[str, str]:
+    """The solver options that differ from the chosen preset's, as `presets.apply_overrides` takes them.
+
+    None differ where the solver parameters were never set to the preset: then they stand for nothing.
+    """
+    if parameters.loadedPreset != parameters.preset:
+        return {}
+    preset = preset_values(load_preset(parameters.preset))
+    now = {name: getattr(parameters, name) for name in preset}
+    now["features"] = parameters.features.value
+    if not now["useWindow"] and not preset["useWindow"]:
+        now["windowLow"], now["windowHigh"] = preset["windowLow"], preset["windowHigh"]
+    changed = {name for name, value in now.items() if value != preset[name]}
+    texts = {
+        "features": ("features.name", now["features"]),
+        "gridMegavoxels": ("grid.max_voxels", str(round(now["gridMegavoxels"] * MEGA))),
+        "gridSpacing": ("grid.spacing", str(now["gridSpacing"])),
+        "levels": ("solver.levels", str(now["levels"])),
+        "searchRadius": ("solver.search_radius", str(now["searchRadius"])),
+        "sigmaLow": ("solver.sigma_low", str(now["sigmaLow"])),
+        "sigmaHigh": ("solver.sigma_high", str(now["sigmaHigh"])),
+        "smoothingPasses": ("solver.passes", str(now["smoothingPasses"])),
+        "inverseConsistency": ("solver.inverse_consistency", str(now["inverseConsistency"]).lower()),
+        "invertible": ("solver.invertible", str(now["invertible"]).lower()),
+    }
+    options = dict(texts[name] for name in texts if name in changed)
+    if changed & {"useWindow", "windowLow", "windowHigh"}:
+        window = f"{now['windowLow']},{now['windowHigh']}" if now["useWindow"] else "none"
+        options["features.window"] = window
+    return options
+
+
+def run_arguments(parameters: Parameters) -> dict[str, Any]:
+    """Arguments of `RegistrationLogic.registerVolumes`. Raises `InputError` where something is still to be chosen."""
+    missing = missing_input(parameters)
+    if missing is not Missing.NOTHING:
+        raise InputError(f"The {missing.value} is not chosen.", "Choose it first.")
+    return {
+        "fixedVolumeNode": parameters.fixedVolume,
+        "movingVolumeNode": parameters.movingVolume,
+        "preset": parameters.preset,
+        "device": parameters.device,
+        "outputTransformNode": parameters.outputTransform,
+        "outputVolumeNode": parameters.outputVolume if parameters.placement.value != "transform" else None,
+        "entropyVolumeNode": parameters.entropyVolume,
+        "jacobianVolumeNode": parameters.jacobianVolume,
+        "outputInverseTransformNode": parameters.inverseTransform if parameters.createInverse else None,
+        "createOutputVolume": parameters.placement.value != "transform",
+        "createInverseTransform": parameters.createInverse,
+        "livePreview": parameters.livePreview,
+        "fixedMaskNode": parameters.fixedMask,
+        "movingMaskNode": parameters.movingMask,
+        "fixedMaskSegmentIDs": tuple(parameters.fixedMaskSegments),
+        "movingMaskSegmentIDs": tuple(parameters.movingMaskSegments),
+        "fixedSegmentationNode": parameters.fixedSegmentation,
+        "movingSegmentationNode": parameters.movingSegmentation,
+        "initialTransformNode": parameters.initialTransform,
+        "options": {"align": parameters.alignment.value, **changed_options(parameters)},
+    }

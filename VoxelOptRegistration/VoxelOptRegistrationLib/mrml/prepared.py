@@ -1,0 +1,43 @@
+"""A registration's outcome as VTK objects that no node holds yet: the slow part of writing it, away from the scene."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk
+
+from ..worker.data import RegistrationOutcome
+from .geometry import Geometry
+from .transforms import grid_transform
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedOutputs:
+    """transforms and images by the field names of `outputs.OutputNodes`; those left out are not wanted."""
+
+    transforms: dict[str, slicer.vtkOrientedGridTransform]
+    images: dict[str, vtk.vtkImageData]
+
+
+def prepare_outputs(
+    outcome: RegistrationOutcome, wanted: Collection[str], fixed: Geometry, moving: Geometry
+) -> PreparedOutputs:
+    """Make everything large. Touches neither nodes nor the scene, so any thread may do it."""
+    fields = {"transform": (outcome.displacement, fixed), "inverse": (outcome.inverse_displacement, moving)}
+    arrays = {"volume": outcome.warped, "entropy": outcome.entropy, "jacobian": outcome.jacobian}
+    return PreparedOutputs(
+        {name: grid_transform(*field) for name, field in fields.items() if name in wanted},
+        {name: _image(array) for name, array in arrays.items() if name in wanted},
+    )
+
+
+def _image(array: np.ndarray) -> vtk.vtkImageData:
+    """VTK image of an array (k, j, i), copied."""
+    image = vtk.vtkImageData()
+    image.SetDimensions(array.shape[::-1])
+    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(array).reshape(-1), deep=True))
+    return image
