@@ -24,7 +24,8 @@ from .options import Settings
 from .progress import Watcher
 from .registration import Inputs, Result
 from .resources import USABLE_SHARE, bytes_per_voxel, memory_errors
-from .solvers.voxelopt import Solution, solve
+from .solvers.solution import Solution
+from .solvers.voxelopt import solve
 from .stopwatch import Stopwatch
 
 __all__ = ["Inputs", "Result", "register"]

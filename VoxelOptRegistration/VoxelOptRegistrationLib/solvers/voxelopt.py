@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from torch import Tensor
 
 from ..fields.algebra import compose, exponential, make_inverse_consistent
 from ..fields.folds import make_invertible
-from ..options import EntropyScale, VoxelOptOptions
+from ..options import VoxelOptOptions
 from .candidates import candidate_displacements, similarity_scores
 from .coupling import best_displacement
 from .driver import Level, build_pyramid, coarse_to_fine, to_finest, warped_level
 from .entropy import displacement_entropy
+from .match_entropy import match_entropy
 from .message_passing import entropy_filter
 from .pyramid import plan_levels
+from .solution import BACKWARD, FORWARD, Report, Solution
 from .subvoxel import subvoxel_step
-
-FORWARD = "fixed to moving"
-BACKWARD = "moving to fixed"
-
-
-@dataclass(frozen=True)
-class Solution:
-    """What a solver found, on the grid of its features.
-
-    displacement: fixed -> moving, (3, Z, Y, X), voxels. backward: moving -> fixed, likewise, where it was solved.
-    entropy: how uncertain each voxel's match is after registration, (Z, Y, X) in [0, 1], 1 = no signal.
-    """
-
-    displacement: Tensor
-    backward: Tensor | None
-    entropy: Tensor
-
-
-Report = Callable[[float, str, Callable[[], Tensor] | None], None]
-"""(fraction done, a sentence, a function that gives the field so far on the finest grid or None)."""
 
 
 def solve(
@@ -85,7 +66,7 @@ def solve(
         displacement, backward = make_inverse_consistent(displacement, backward, options.consistency_sweeps)
     if options.invertible:
         displacement = make_invertible(displacement)
-    return Solution(displacement, backward, _final_entropy(fixed_levels[0], moving_levels[0], displacement, options))
+    return Solution(displacement, backward, match_entropy(fixed_levels[0], moving_levels[0], displacement, options))
 
 
 def level_step(
@@ -105,11 +86,3 @@ def level_step(
         smooth = messages.smooth_(best, options.passes)
     del scores, messages
     return exponential(smooth, options.squarings, options.border)
-
-
-def _final_entropy(fixed: Level, moving: Level, displacement: Tensor, options: VoxelOptOptions) -> Tensor:
-    """Entropy of the match that remains after registration; untrusted voxels have no signal."""
-    candidates = candidate_displacements(1, fixed.features.device)
-    moved = warped_level(moving, displacement, options.border)
-    scores = similarity_scores(fixed.features, moved.features, candidates, options.border, fixed.trust, moved.trust)
-    return displacement_entropy(scores, options.map_sharpness, EntropyScale.CANDIDATES)

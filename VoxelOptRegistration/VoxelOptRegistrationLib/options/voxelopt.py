@@ -1,62 +1,12 @@
-"""Options of one registration: frozen, validated, with units. Any process can read them: standard library only."""
+"""Options of the VoxelOpt solver."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 
-from .errors import InputError
-
-
-def require(condition: bool, name: str, value: object, remedy: str) -> None:
-    """Raise `InputError` naming the option and its value unless `condition` holds."""
-    if not condition:
-        raise InputError(f"Option {name} cannot be {value!r}.", remedy)
-
-
-class Border(str, Enum):
-    """What stands outside a grid: the nearest voxel, or zero."""
-
-    REPLICATE = "replicate"
-    ZERO = "zero"
-
-
-class Ties(str, Enum):
-    """Which displacement wins among equal scores: the one nearest the centre, or the sum of all (as released)."""
-
-    CENTRE = "centre"
-    SUM = "sum"
-
-
-class EntropyScale(str, Enum):
-    """What entropy is measured against: ln of the number of candidates, or the extremes of the volume (as released)."""
-
-    CANDIDATES = "candidates"
-    VOLUME = "volume"
-
-
-class Smoothing(str, Enum):
-    """Message passing with a strength that follows the entropy, one fixed Gaussian, or the release's fixed filter.
-
-    The release means its fixed filter to be isotropic, but builds it from two copies of one axis: uniform along y, a
-    Gaussian of 1 / sqrt(2) of its sigma along x.
-    """
-
-    ADAPTIVE = "adaptive"
-    ISOTROPIC = "isotropic"
-    RELEASED = "released"
-
-
-class Alignment(str, Enum):
-    """How the volumes are brought together before the deformable step."""
-
-    NONE = "none"
-    CENTRE = "center"
-    MOMENTS = "moments"
-    RIGID = "rigid"
-    AFFINE = "affine"
-    AUTO = "auto"
+from .checks import require
+from .choices import Border, EntropyScale, Smoothing, Ties
 
 
 @dataclass(frozen=True)
@@ -143,56 +93,3 @@ class VoxelOptOptions:
             inverse_consistency=False,
             invertible=False,
         )
-
-
-@dataclass(frozen=True)
-class FeatureOptions:
-    """What is compared. name: an extractor of `features`; window: intensities mapped to [0, 1] (image units; None takes
-    the 0.5 and 99.5 percentiles inside the mask); radius and dilation of MIND-SSC, working-grid voxels."""
-
-    name: str = "mind"
-    window: tuple[float, float] | None = None
-    radius: int = 0
-    dilation: int = 1
-
-    def __post_init__(self) -> None:
-        if self.window is not None:
-            low, high = self.window
-            good = math.isfinite(low) and math.isfinite(high) and low < high
-            require(good, "features.window", self.window, "Give two finite numbers, the lower one first.")
-        require(0 <= self.radius <= 8, "features.radius", self.radius, "Use 0 to 8 voxels.")
-        require(1 <= self.dilation <= 8, "features.dilation", self.dilation, "Use 1 to 8 voxels.")
-
-
-@dataclass(frozen=True)
-class GridOptions:
-    """The grid that the solver works on: isotropic or near, in the fixed volume's axes.
-
-    max_voxels: budget, voxels; less where the device's free memory is less.
-    spacing: finest working spacing, mm; 0 takes the fixed volume's finest.
-    """
-
-    max_voxels: int = 2_000_000
-    spacing: float = 0.0
-
-    def __post_init__(self) -> None:
-        require(512 <= self.max_voxels <= 10**9, "grid.max_voxels", self.max_voxels, "Use 512 to 1000000000.")
-        require(0 <= self.spacing <= 100, "grid.spacing", self.spacing, "Use 0 (automatic) to 100 mm.")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that decides a registration besides the images.
-
-    background: value that stands for "no data" (-2048 HU outside a CT scan circle); None if there is none.
-    """
-
-    preset: str = "generic"
-    method: str = "voxelopt"
-    refine: str = "none"
-    align: Alignment = Alignment.AUTO
-    device: str = "auto"
-    background: float | None = None
-    features: FeatureOptions = field(default_factory=FeatureOptions)
-    grid: GridOptions = field(default_factory=GridOptions)
-    solver: VoxelOptOptions = field(default_factory=VoxelOptOptions)

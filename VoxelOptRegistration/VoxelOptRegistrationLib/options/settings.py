@@ -1,0 +1,44 @@
+"""Everything that decides a registration besides the images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .checks import require
+from .choices import Alignment
+from .features import FeatureOptions
+from .voxelopt import VoxelOptOptions
+
+
+@dataclass(frozen=True)
+class GridOptions:
+    """The grid that the solver works on: isotropic or near, in the fixed volume's axes.
+
+    max_voxels: budget, voxels; less where the device's free memory is less.
+    spacing: finest working spacing, mm; 0 takes the fixed volume's finest.
+    """
+
+    max_voxels: int = 2_000_000
+    spacing: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(512 <= self.max_voxels <= 10**9, "grid.max_voxels", self.max_voxels, "Use 512 to 1000000000.")
+        require(0 <= self.spacing <= 100, "grid.spacing", self.spacing, "Use 0 (automatic) to 100 mm.")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides a registration besides the images.
+
+    background: value that stands for "no data" (-2048 HU outside a CT scan circle); None if there is none.
+    """
+
+    preset: str = "generic"
+    method: str = "voxelopt"
+    refine: str = "none"
+    align: Alignment = Alignment.AUTO
+    device: str = "auto"
+    background: float | None = None
+    features: FeatureOptions = field(default_factory=FeatureOptions)
+    grid: GridOptions = field(default_factory=GridOptions)
+    solver: VoxelOptOptions = field(default_factory=VoxelOptOptions)
