@@ -12,7 +12,7 @@ def jacobian_determinant(displacement: Tensor) -> Tensor:
     Central differences inside, one-sided ones at the border (numpy.gradient's rule). In index units the determinant
     equals the one in world units on the same grid, oblique and anisotropic grids included. Sides must be at least 2.
     """
-    rows = [[_difference(displacement[c], axis) for axis in range(3)] for c in range(3)]
+    rows = [[difference(displacement[c], axis) for axis in range(3)] for c in range(3)]
     for a in range(3):
         rows[a][a] = rows[a][a] + 1.0
     return _determinant(rows)
@@ -26,7 +26,8 @@ def _determinant(m: list[list[Tensor]]) -> Tensor:
     )
 
 
-def _difference(values: Tensor, axis: int) -> Tensor:
+def difference(values: Tensor, axis: int) -> Tensor:
+    """Central differences of `values` along `axis`, one-sided at both ends; sides must be at least 2."""
     size = values.shape[axis]
     inner = (values.narrow(axis, 2, size - 2) - values.narrow(axis, 0, size - 2)) * 0.5
     first = values.narrow(axis, 1, 1) - values.narrow(axis, 0, 1)

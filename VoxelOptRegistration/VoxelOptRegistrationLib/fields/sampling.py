@@ -9,6 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..options import Border
+from .slabs import slices_of
+
+_SLAB_VOXELS = 1 << 17
 
 
 def identity_grid(
@@ -24,9 +27,28 @@ def warp(volume: Tensor, displacement: Tensor, border: Border = Border.REPLICATE
 
     Both grids share their origin and voxel size, so they may differ in extent only.
     """
-    z, y, x = displacement.shape[1:]
-    grid = identity_grid((z, y, x), displacement.device, torch.promote_types(displacement.dtype, torch.float32))
-    return sample(volume, grid.add_(displacement), border)
+    result = volume.new_empty((volume.shape[0], *displacement.shape[1:]))
+    whole = displacement.device.type != "cpu"
+    for start, end in [(0, displacement.shape[1])] if whole else slices_of(displacement.shape, _SLAB_VOXELS):
+        result[:, start:end] = _warped_part(volume, displacement[:, start:end], start, border)
+    return result
+
+
+def _warped_part(volume: Tensor, displacement: Tensor, start: int, border: Border) -> Tensor:
+    """`warp` for a displacement whose first slice is slice `start` of its grid."""
+    dtype = torch.promote_types(displacement.dtype, torch.float32)
+    gathers = _gathers(volume)
+    points = torch.empty(displacement.shape, dtype=dtype, device=displacement.device)
+    for axis, size in enumerate(displacement.shape[1:]):
+        first = start if axis == 0 else 0
+        index = torch.arange(first, first + size, dtype=dtype, device=points.device)
+        index = index.view([-1 if a == axis else 1 for a in range(3)])
+        if gathers:
+            torch.add(displacement[axis], index, out=points[axis])
+        else:
+            scale = 2.0 / max(volume.shape[axis + 1] - 1, 1)
+            torch.add(index * scale - 1.0, displacement[axis], alpha=scale, out=points[2 - axis])
+    return gather_sample(volume, points, border) if gathers else _sample_normalised(volume, points, border)
 
 
 def sample(volume: Tensor, points: Tensor, border: Border = Border.REPLICATE) -> Tensor:
@@ -34,13 +56,22 @@ def sample(volume: Tensor, points: Tensor, border: Border = Border.REPLICATE) ->
 
     With `Border.ZERO` a point less than one voxel outside blends towards zero, as if the volume stood in zeros.
     """
-    if volume.device.type == "mps" and not _mps_samples_volumes():
+    if _gathers(volume):
         return gather_sample(volume, points, border)
-    coordinates = torch.stack([_normalised(points[a], volume.shape[a + 1]) for a in (2, 1, 0)], dim=-1)
-    spatial = coordinates.shape[:-1]
-    coordinates = coordinates.reshape(1, *_three(spatial), 3).to(volume.dtype)
+    coordinates = torch.stack([_normalised(points[a], volume.shape[a + 1]) for a in (2, 1, 0)])
+    return _sample_normalised(volume, coordinates, border)
+
+
+def _gathers(volume: Tensor) -> bool:
+    return volume.device.type == "mps" and not _mps_samples_volumes()
+
+
+def _sample_normalised(volume: Tensor, coordinates: Tensor, border: Border) -> Tensor:
+    """`sample` at coordinates (3, ...spatial) in [-1, 1] from the first to the last voxel, x first."""
+    spatial = coordinates.shape[1:]
+    grid = coordinates.to(volume.dtype).reshape(3, 1, *_three(spatial)).permute(1, 2, 3, 4, 0)
     padding = "border" if border is Border.REPLICATE else "zeros"
-    sampled = F.grid_sample(volume[None], coordinates, mode="bilinear", padding_mode=padding, align_corners=True)
+    sampled = F.grid_sample(volume[None], grid, mode="bilinear", padding_mode=padding, align_corners=True)
     return sampled[0].reshape(volume.shape[0], *spatial)
 
 

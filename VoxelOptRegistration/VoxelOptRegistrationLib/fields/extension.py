@@ -1,0 +1,39 @@
+"""Carrying a field from where it is known into where it is not."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .smoothing import gaussian_smooth
+
+_LEAST_SIDE = 3
+_GAIN = 4.0
+"""A coarse voxel counts as known in full once a quarter of its neighbourhood is."""
+
+
+def extend_smoothly(displacement: Tensor, known: Tensor, passes: int = 5) -> Tensor:
+    """The displacement (3, Z, Y, X), kept where `known` (Z, Y, X) is 1 and following from its surroundings where it is
+    0, in between a mixture.
+
+    Pull-push over a pyramid (Gortler et al., The Lumigraph, SIGGRAPH 1996), then `passes` Gaussians of one voxel there.
+    """
+    filled = _pulled_and_pushed(displacement, known[None])
+    for _ in range(passes):
+        filled = torch.lerp(gaussian_smooth(filled, 1.0), displacement, known)
+    return filled
+
+
+def _pulled_and_pushed(values: Tensor, known: Tensor) -> Tensor:
+    if min(known.shape[1:]) < _LEAST_SIDE:
+        return values
+    share = _halved(known)
+    coarse = _halved(values * known).div_(share.clamp_min(1e-6))
+    coarse = _pulled_and_pushed(coarse, (share * _GAIN).clamp_(max=1.0))
+    surroundings = F.interpolate(coarse[None], size=known.shape[1:], mode="trilinear", align_corners=False)[0]
+    return torch.lerp(surroundings, values, known)
+
+
+def _halved(volume: Tensor) -> Tensor:
+    return F.avg_pool3d(volume[None], 3, 2, 1)[0]
