@@ -14,7 +14,8 @@ class SAMConvexOptions:
 
     spacing: edge of the cells over which features are averaged first, working voxels; its network embeds at 2.
     search_radii: candidates reach this many voxels of each pyramid level, coarsest level first.
-    couplings: weights of |u - d|^2 in the coupled iterations of every level, in order, for the unit coupling_unit.
+    couplings: weights of |u - d|^2 in the coupled iterations of every level, in order, for the unit coupling_unit; with
+    the released one, normalised, they hardly bind and the means do the smoothing.
     first_passes, passes: 3^3 means of the displacement after the uncoupled and after every coupled step.
     residual_passes: the same on every level's residual; final_passes: on the result, working grid.
     unit_features: compare directions of the feature vectors, cos = 1 - |a - b|^2 / 2; otherwise the vectors.
@@ -27,7 +28,7 @@ class SAMConvexOptions:
     spacing: int = 2
     search_radii: tuple[int, ...] = (2, 3, 3)
     couplings: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-    coupling_unit: Unit = Unit.VOXEL
+    coupling_unit: Unit = Unit.NORMALISED
     first_passes: int = 1
     passes: int = 3
     residual_passes: int = 3
@@ -67,5 +68,5 @@ class SAMConvexOptions:
 
     @classmethod
     def released(cls) -> SAMConvexOptions:
-        """The released algorithm, quirks included: couplings that hardly bind, its own pyramid."""
-        return cls(coupling_unit=Unit.NORMALISED, box_pyramid=True, invertible=False)
+        """The released algorithm, its pyramid included."""
+        return cls(box_pyramid=True, invertible=False)

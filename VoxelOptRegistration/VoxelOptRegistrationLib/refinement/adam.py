@@ -28,7 +28,9 @@ from ..solvers.cells import (
     volume_of_voxels,
 )
 from ..solvers.driver import Level, known_level, warped_level
+from ..solvers.pyramid import Shape
 from ..solvers.solution import Report
+from .descent import Adam
 from .refined import Refined
 from .regularisers import bending, beta_hyperprior, diffusion, normal_hyperprior, spatially_varying
 
@@ -63,18 +65,15 @@ def adam_refine(
         start = torch.zeros_like(displacement)
     else:
         start = displacement
-    match = _Match.of(
-        averaged_over_cells(known_level(fixed, fixed_trust), sides, options.any_size),
-        averaged_over_cells(source, sides, options.any_size),
-        options,
-    )
+    match = _Match.of(_cells(known_level(fixed, fixed_trust), sides, options), _cells(source, sides, options), options)
     parameter = displacement_of_cells(start, sides, options.any_size).requires_grad_()
-    groups = [{"params": [parameter], "lr": options.learning_rate}]
+    descents = [Adam(parameter, options.learning_rate, options.epsilon)]
     stiffness: Tensor | None = None
+    parameters = [parameter]
     if options.regulariser is Regulariser.SPATIALLY_VARYING:
         stiffness = torch.ones_like(parameter[:1]).requires_grad_()
-        groups.append({"params": [stiffness], "lr": options.weight_rate})
-    optimiser = torch.optim.Adam(groups, eps=options.epsilon)
+        parameters.append(stiffness)
+        descents.append(Adam(stiffness, options.weight_rate, options.epsilon))
 
     def on_voxels(field: Tensor) -> Tensor:
         fine = displacement_of_voxels(field.detach(), sides, shape, options.any_size)
@@ -87,9 +86,9 @@ def adam_refine(
             field = box_smooth(parameter, options.smoothing, options.border)
             weights = None if stiffness is None else box_smooth(stiffness, options.smoothing, Border.REPLICATE)[0]
             loss = match.loss(field) + _penalty(field, weights, options)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-        optimiser.step()
+            gradients = torch.autograd.grad(loss, parameters)
+        for descent, gradient in zip(descents, gradients, strict=True):
+            descent.step(gradient)
         if stiffness is not None:
             stiffness.data.clamp_(*_WEIGHT_RANGE[options.hyperprior])
         if (index + 1) % max(1, options.steps // _REPORTS) == 0 or index + 1 == options.steps:
@@ -109,6 +108,15 @@ def adam_refine(
         return Refined(refined)
     local = box_smooth(stiffness.detach(), options.smoothing, Border.REPLICATE)
     return Refined(refined, volume_of_voxels(local, sides, shape, options.any_size)[0])
+
+
+def _cells(level: Level, sides: Shape, options: AdamOptions) -> Level:
+    """The level of cell means, trusted where all of a cell is: means of parts of cells are of other places."""
+    means = averaged_over_cells(level, sides, options.any_size)
+    if level.trust is None:
+        return means
+    share = averaged_over_cells(Level(level.trust[None].to(means.features.dtype), None), sides, options.any_size)
+    return Level(means.features, share.features[0] > _FULL_SHARE)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from ..errors import InputError
 from .driver import Level, averaged_level
 from .pyramid import MINIMUM_SIDE, Shape
 
-_FEWEST_CELLS = 4
+FEWEST_CELLS = 4
 
 
 def cell_sides(shape: Shape, spacing: int, any_size: bool) -> Shape:
@@ -26,7 +26,7 @@ def cell_sides(shape: Shape, spacing: int, any_size: bool) -> Shape:
         raise InputError(f"The grid {shape} is too small.", f"Every side needs at least {least} voxels.")
     if not any_size:
         return spacing, spacing, spacing
-    z, y, x = (min(spacing, n // _FEWEST_CELLS) for n in shape)
+    z, y, x = (min(spacing, n // FEWEST_CELLS) for n in shape)
     return z, y, x
 
 

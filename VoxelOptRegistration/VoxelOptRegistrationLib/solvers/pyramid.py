@@ -33,11 +33,12 @@ class PyramidOptions(Protocol):
     def exact_scale(self) -> bool: ...
 
 
-def plan_levels(shape: Shape, options: PyramidOptions) -> list[tuple[bool, bool, bool]]:
+def plan_levels(shape: Shape, options: PyramidOptions, least: int = MINIMUM_SIDE) -> list[tuple[bool, bool, bool]]:
     """Which axes are halved from level l to l + 1, finest first; at most `options.levels` - 1 entries.
 
     An axis is halved while its coarse side stays at least 4 voxels and no other axis is left more than twice as
-    long: the thin axis of a slab waits until the others have come down to its length.
+    long: the thin axis of a slab waits until the others have come down to its length. Raises `InputError` where a side
+    is shorter than `least`, or cannot be halved that often by options that want all axes halved.
     """
     if not options.any_size:
         step = 2 ** (options.levels - 1)
@@ -47,8 +48,8 @@ def plan_levels(shape: Shape, options: PyramidOptions) -> list[tuple[bool, bool,
                 f"Use sides divisible by {step}, fewer solver.levels, or solver.any_size=true.",
             )
         return [(True, True, True)] * (options.levels - 1)
-    if min(shape) < MINIMUM_SIDE:
-        raise InputError(f"The grid {shape} is too small.", f"Every side needs at least {MINIMUM_SIDE} voxels.")
+    if min(shape) < least:
+        raise InputError(f"The grid {shape} is too small.", f"Every side needs at least {least} voxels.")
     plan: list[tuple[bool, bool, bool]] = []
     while len(plan) < options.levels - 1:
         longest = max(shape)

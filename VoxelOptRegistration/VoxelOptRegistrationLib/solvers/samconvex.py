@@ -12,7 +12,7 @@ from ..fields.folds import make_invertible
 from ..options import SAMConvexOptions
 from .boxes import box_smooth
 from .candidates import candidate_displacements, squared_difference_scores
-from .cells import averaged_over_cells, cell_sides, displacement_of_voxels
+from .cells import FEWEST_CELLS, averaged_over_cells, cell_sides, displacement_of_voxels
 from .coupled_convex import coupled_convex
 from .driver import Axes, Level, build_pyramid, coarse_to_fine, known_level, to_finest
 from .match_entropy import match_entropy
@@ -47,7 +47,7 @@ def solve(
     levels = [known_level(fixed, fixed_trust), known_level(moving, moving_trust)]
     cells = [averaged_over_cells(_unit(level, options), sides, options.any_size) for level in levels]
     z, y, x = cells[0].features.shape[1:]
-    plan = plan_levels((z, y, x), options)
+    plan = plan_levels((z, y, x), options, FEWEST_CELLS)
     shrink = _every_other_mean if options.box_pyramid else downsample
     target, source = [build_pyramid(level.features, level.trust, plan, options, shrink) for level in cells]
     work = sum(level.features[0].numel() for level in target)
