@@ -25,13 +25,13 @@ def mean_error(transform: sitk.Transform, files: dict[str, Path]) -> float:
 
 
 @pytest.mark.parametrize(
-    ("method", "refine"), [("convexadam", "adam"), ("convexadam-released", "adam"), ("samconvex", "none")]
+    ("method", "refine"), [("convexadam", "adam"), ("samconvex", "none"), ("samconvex-released", "adam")]
 )
 def test_register_with_a_method(
     voxelopt: Command, phantom_files: dict[str, Path], tmp_path: Path, method: str, refine: str
 ) -> None:
     pair = ["register", phantom_files["fixed"], phantom_files["moving"], "-o", tmp_path / "out"]
-    done = voxelopt(*pair, "--preset", "abdomen-ct", "--method", method, "--set", "convexadam.spacing=4", "--quiet")
+    done = voxelopt(*pair, "--preset", "abdomen-ct", "--method", method, "--align", "moments", "--quiet")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     before = mean_error(sitk.Transform(3, sitk.sitkIdentity), phantom_files)
     after = mean_error(sitk.ReadTransform(str(tmp_path / "out" / "transform.h5")), phantom_files)
@@ -45,17 +45,15 @@ def test_register_with_a_method(
 def test_refinement_can_be_left_out_and_joined_to_any_method(
     voxelopt: Command, phantom_files: dict[str, Path], tmp_path: Path
 ) -> None:
-    fields = {}
+    errors = []
     common = ["--align", "moments", "--set", "grid.max_voxels=20000", "--set", "adam.steps=10", "--quiet"]
-    for method, refine in (("convexadam", "none"), ("convexadam", "adam"), ("voxelopt", "none"), ("voxelopt", "adam")):
+    for method, refine in (("convexadam", "none"), ("voxelopt", "none"), ("voxelopt", "adam")):
         folder = tmp_path / f"{method}-{refine}"
         pair = ["register", phantom_files["fixed"], phantom_files["moving"], "-o", folder]
         done = voxelopt(*pair, "--method", method, "--refine", refine, *common)
         assert (done.returncode, done.stderr) == (0, "")
-        transform = sitk.ReadTransform(str(folder / "transform.h5"))
-        fields[method, refine] = np.array([transform.TransformPoint(p) for p in ((0, 0, 0), (9.0, -7.0, 5.0))])
-    for method in ("convexadam", "voxelopt"):
-        assert not np.array_equal(fields[method, "none"], fields[method, "adam"])
+        errors.append(mean_error(sitk.ReadTransform(str(folder / "transform.h5")), phantom_files))
+    assert len(set(errors)) == 3
 
 
 def test_every_name_is_known_to_what_runs_it() -> None:

@@ -105,16 +105,16 @@ def test_what_matches_exactly_is_left_exactly_there(options: AdamOptions) -> Non
 @pytest.mark.parametrize(("solve", "options"), [(convexadam.solve, FINER), (samconvex.solve, SAMCONVEX)])
 def test_a_known_deformation_is_found_and_refined(solve: Solve, options: object) -> None:
     shape = (32, 36, 40)
-    moving, truth = blurred(shape, 3), smooth_field(shape, 9.0, 4)
+    moving, truth = blurred(shape, 3), smooth_field(shape, 7.0, 4)
     fixed = warp(moving, truth)
     features = mind_ssc(fixed[0], 1, 2), mind_ssc(moving[0], 1, 2)
     found = solve(*features, options).displacement
     refined = adam_refine(found, *features, AdamOptions(steps=40)).displacement
     inner = (slice(5, -5),) * 3
     before, rough, fine = (float((u - truth).norm(dim=0)[inner].mean()) for u in (0 * truth, found, refined))
-    assert before > 1.5
+    assert before > 1.0
     assert rough < 0.5 * before
-    assert fine < rough and fine < 0.5
+    assert fine < 0.75 * rough
 
 
 def test_a_shift_of_whole_cells_is_found_where_it_is() -> None:
