@@ -11,18 +11,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from VoxelOptRegistrationLib.errors import InputError
 from VoxelOptRegistrationLib.options import (
+    AdamOptions,
     Alignment,
     Border,
+    Comparison,
+    ConvexAdamOptions,
     EntropyScale,
     FeatureOptions,
     GridOptions,
+    Hyperprior,
+    Regulariser,
+    SAMConvexOptions,
     Settings,
     Smoothing,
     Ties,
+    Unit,
     VoxelOptOptions,
 )
 from VoxelOptRegistrationLib.presets import (
     PRESET_FOLDER,
+    REFINEMENTS,
+    SOLVERS,
     apply_overrides,
     load_preset,
     preset_names,
@@ -57,8 +66,36 @@ solver_options = st.builds(
     low_pass=st.booleans(),
     inverse_consistency=st.booleans(),
 )
+couplings = st.lists(numbers(0, 10), min_size=1, max_size=8).map(tuple)
+convexadam_options = st.builds(
+    ConvexAdamOptions,
+    spacing=st.integers(1, 16),
+    search_width=st.integers(1, 10),
+    couplings=couplings,
+    coupling_unit=st.sampled_from(Unit),
+    border=st.sampled_from(Border),
+    exact_consistency=st.booleans(),
+)
+samconvex_options = st.builds(
+    SAMConvexOptions,
+    search_radii=st.lists(st.integers(1, 6), min_size=1, max_size=8).map(tuple),
+    couplings=couplings,
+    unit_features=st.booleans(),
+)
+adam_options = st.builds(
+    AdamOptions,
+    steps=st.integers(1, 10_000),
+    epsilon=numbers(1e-12, 1),
+    comparison=st.sampled_from(Comparison),
+    weight=numbers(0, 1e6),
+    regulariser=st.sampled_from(Regulariser),
+    hyperprior=st.sampled_from(Hyperprior),
+    final_box=st.sampled_from([0, 3, 25]),
+)
 settings_values = st.builds(
     Settings,
+    method=st.sampled_from(SOLVERS),
+    refine=st.sampled_from(REFINEMENTS),
     preset=st.sampled_from(sorted(CONTRACT)),
     align=st.sampled_from(Alignment),
     device=st.sampled_from(["auto", "cpu", "cuda:1"]),
@@ -66,6 +103,9 @@ settings_values = st.builds(
     features=st.builds(FeatureOptions, window=st.none() | windows, radius=st.integers(0, 8)),
     grid=st.builds(GridOptions, max_voxels=st.integers(512, 10**9), spacing=numbers(0, 100)),
     solver=solver_options,
+    convexadam=convexadam_options,
+    samconvex=samconvex_options,
+    adam=adam_options,
 )
 
 
@@ -135,6 +175,10 @@ def test_generic_is_the_default() -> None:
         ({"device": None}, "device"),
         ({"align": "afine"}, "affine"),
         ({"method": "voxelopt2"}, "voxelopt"),
+        ({"method": "voxelopt-paper"}, "voxelopt"),
+        ({"convexadam": {"spacing": 0}}, "convexadam.spacing"),
+        ({"samconvex": {"search_radii": [2, 2.5]}}, "samconvex.search_radii"),
+        ({"adam": {"regulariser": "bend"}}, "bending"),
         ({"refine": "more"}, "none"),
         ({7: 1}, "7"),
     ],

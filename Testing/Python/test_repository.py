@@ -19,6 +19,7 @@ FORBIDDEN = {
     "fields": PURE_TORCH,
     "solvers": PURE_TORCH,
     "features": PURE_TORCH,
+    "refinement": PURE_TORCH,
     "images": SLICER,
     "inspection": SLICER,
     "worker": SLICER,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import SimpleITK as sitk
@@ -22,16 +23,18 @@ from .images.resampling import sample_mask, sample_volume, warp_image
 from .inspection.result import inspect_result
 from .options import Settings
 from .progress import Watcher
+from .refinement.methods import refine
 from .registration import Inputs, Result
-from .resources import USABLE_SHARE, bytes_per_voxel, memory_errors
+from .resources import USABLE_SHARE, memory_errors
+from .solvers.methods import bytes_per_voxel, solve, solver_options
 from .solvers.solution import Solution
-from .solvers.voxelopt import solve
 from .stopwatch import Stopwatch
 
 __all__ = ["Inputs", "Result", "register"]
 
-_SOLVING = (0.15, 0.80)
-"""Where the solver stands between 0 and 1 of a whole run."""
+_SOLVING = (0.15, 0.60)
+_REFINING = (0.60, 0.80)
+"""Where the solver and the refinement stand between 0 and 1 of a whole run."""
 
 
 def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None) -> Result:
@@ -48,9 +51,7 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
         extractor = make_extractor(settings.features)
         fixed_grid = Grid.of(inputs.fixed)
         memory = int(device.free_bytes * USABLE_SHARE)
-        work = plan_working_grid(
-            inputs.fixed, settings.grid, memory, bytes_per_voxel(extractor.channels, settings.solver.search_radius)
-        )
+        work = plan_working_grid(inputs.fixed, settings.grid, memory, bytes_per_voxel(extractor.channels, settings))
     watcher.log(f"Computing on {device.title} ({device.reason}); working grid {_grid_text(work)}.")
     watcher.step("align", 0.02, "Aligning the volumes.")
     with clock.stage("align"):
@@ -66,9 +67,9 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
         )
     solution = _solved(inputs, settings, alignment, work, extractor, device, watcher, clock)
 
-    watcher.step("field", _SOLVING[1], "Bringing the field to the fixed volume.")
+    watcher.step("field", _REFINING[1], "Bringing the field to the fixed volume.")
     with clock.stage("field"), memory_errors(device, "the displacement field"):
-        displacement = _on_fixed_grid(solution, work, fixed_grid, alignment, settings.solver.invertible)
+        displacement = _on_fixed_grid(solution, work, fixed_grid, alignment, solver_options(settings).invertible)
         jacobian = _jacobian(displacement, fixed_grid)
     watcher.step("inverse", 0.86, "Inverting the field.")
     with clock.stage("inverse"):
@@ -125,14 +126,20 @@ def _solved(
 
     fixed_grid = Grid.of(inputs.fixed)
 
-    def report(fraction: float, text: str, field: Callable[[], Tensor] | None) -> None:
-        watcher.step("solve", _SOLVING[0] + fraction * (_SOLVING[1] - _SOLVING[0]), text)
+    def report(
+        stage: str, span: tuple[float, float], fraction: float, text: str, field: Callable[[], Tensor] | None
+    ) -> None:
+        watcher.step(stage, span[0] + fraction * (span[1] - span[0]), text)
         if watcher.preview is not None and field is not None:
             so_far = total_displacement(field().cpu().numpy(), work, fixed_grid, alignment.transform)
             watcher.preview(displacement_image(so_far, fixed_grid))
 
     with clock.stage("solve"), memory_errors(device, f"the working grid of {_grid_text(work)}"):
-        solution = solve(features[0], features[1], settings.solver, fixed[1], moving[1], report, watcher.check)
+        told = partial(report, "solve", _SOLVING)
+        solution = solve(features[0], features[1], settings, fixed[1], moving[1], told, watcher.check)
+    with clock.stage("refine"), memory_errors(device, f"the refinement on {_grid_text(work)}"):
+        told = partial(report, "refine", _REFINING)
+        solution = refine(solution, features[0], features[1], settings, fixed[1], moving[1], told, watcher.check)
         backward = None if solution.backward is None else solution.backward.cpu()
         return Solution(solution.displacement.cpu(), backward, solution.entropy.cpu())
 

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from .errors import InputError
-from .options import Settings, VoxelOptOptions
+from .options import AdamOptions, ConvexAdamOptions, FeatureOptions, SAMConvexOptions, Settings, VoxelOptOptions
 
 PRESET_FOLDER = Path(__file__).with_name("preset_files")
-METHODS = ("voxelopt", "voxelopt-paper")
-REFINEMENTS = ("none",)
+SOLVERS = ("voxelopt", "convexadam", "samconvex")
+METHODS = ("voxelopt", "voxelopt-paper", "convexadam", "convexadam-released", "samconvex", "samconvex-released")
+"""What can be asked for: every solver as it is best here, and as its authors released it."""
+REFINEMENTS = ("none", "adam")
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,36 @@ def load_preset(name: str) -> Settings:
 
 
 def with_method(settings: Settings, method: str) -> Settings:
-    """`settings` solved by `method`; `voxelopt-paper` is VoxelOpt as released, whatever the preset tunes.
+    """`settings` solved by `method`, with the refinement that belongs to it.
 
-    Raises `InputError` for an unknown method.
+    `voxelopt-paper`, `convexadam-released` and `samconvex-released` are what their authors released, whatever the
+    preset tunes. Raises `InputError` for an unknown method.
     """
     _check_name("method", method, METHODS)
-    if method == "voxelopt-paper":
-        return dataclasses.replace(settings, method="voxelopt", solver=VoxelOptOptions.paper())
-    return dataclasses.replace(settings, method=method)
+    return dataclasses.replace(settings, **_changes_of_method(settings, method))
+
+
+def _changes_of_method(settings: Settings, method: str) -> dict[str, Any]:
+    changes: dict[str, dict[str, Any]] = {
+        "voxelopt": {"method": "voxelopt"},
+        "voxelopt-paper": {"method": "voxelopt", "solver": VoxelOptOptions.paper()},
+        "convexadam": {"method": "convexadam", "refine": "adam"},
+        "convexadam-released": {
+            "method": "convexadam",
+            "refine": "adam",
+            "features": FeatureOptions("mind", settings.features.window, radius=1, dilation=2),
+            "convexadam": ConvexAdamOptions.released(),
+            "adam": AdamOptions.released(),
+        },
+        "samconvex": {"method": "samconvex"},
+        "samconvex-released": {
+            "method": "samconvex",
+            "refine": "adam",
+            "samconvex": SAMConvexOptions.released(),
+            "adam": AdamOptions.samconvex(),
+        },
+    }
+    return changes[method]
 
 
 def settings_to_dict(settings: Settings) -> dict[str, Any]:
@@ -82,7 +106,7 @@ def settings_from_dict(data: Mapping[str, Any]) -> Settings:
     Raises `InputError` for unknown options, wrong types and values out of range.
     """
     settings = _decode_dataclass(Settings, data, "")
-    _check_name("method", settings.method, METHODS)
+    _check_name("method", settings.method, SOLVERS)
     _check_name("refine", settings.refine, REFINEMENTS)
     return settings
 

@@ -43,10 +43,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that decide how to register, for every subcommand that does."""
     parser.add_argument("--preset", default="generic", metavar="NAME", help="see: voxelopt presets (default: generic)")
-    parser.add_argument("--method", metavar="NAME", help="voxelopt, or voxelopt-paper: as released, for comparison")
+    parser.add_argument(
+        "--method",
+        metavar="NAME",
+        help="voxelopt, convexadam, samconvex; or one as released, for comparison: voxelopt-paper, ...",
+    )
     parser.add_argument("--features", metavar="NAME", help="what is compared: mind (local structure) or intensity")
     parser.add_argument("--align", metavar="HOW", help="first step: none, center, moments, rigid, affine or auto")
-    parser.add_argument("--refine", metavar="HOW", help="last step: none (the preset's own by default)")
+    parser.add_argument(
+        "--refine", metavar="HOW", help="last step: none or adam (the method's or the preset's own by default)"
+    )
     parser.add_argument("--device", metavar="NAME", help="auto (default), cuda, cuda:1, mps or cpu")
     parser.add_argument(
         "--set",

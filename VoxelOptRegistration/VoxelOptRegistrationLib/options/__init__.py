@@ -1,20 +1,40 @@
 """Options of one registration: frozen, validated, with units. Any process can read them: standard library only."""
 
-from .choices import Alignment, Border, EntropyScale, Smoothing, Ties
+from .adam import AdamOptions
+from .choices import (
+    Alignment,
+    Border,
+    Comparison,
+    EntropyScale,
+    Hyperprior,
+    Regulariser,
+    Smoothing,
+    Ties,
+    Unit,
+)
+from .convexadam import ConvexAdamOptions
 from .descent import DescentOptions
 from .features import FeatureOptions
+from .samconvex import SAMConvexOptions
 from .settings import GridOptions, Settings
 from .voxelopt import VoxelOptOptions
 
 __all__ = [
+    "AdamOptions",
     "Alignment",
     "Border",
     "DescentOptions",
+    "Comparison",
+    "ConvexAdamOptions",
     "EntropyScale",
     "FeatureOptions",
     "GridOptions",
+    "Hyperprior",
+    "Regulariser",
+    "SAMConvexOptions",
     "Settings",
     "Smoothing",
     "Ties",
+    "Unit",
     "VoxelOptOptions",
 ]

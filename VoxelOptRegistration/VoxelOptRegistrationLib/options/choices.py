@@ -47,3 +47,33 @@ class Alignment(str, Enum):
     RIGID = "rigid"
     AFFINE = "affine"
     AUTO = "auto"
+
+
+class Unit(str, Enum):
+    """What a displacement is measured in where it is penalised: voxels, or half the grid along each axis (released)."""
+
+    VOXEL = "voxel"
+    NORMALISED = "normalised"
+
+
+class Comparison(str, Enum):
+    """How features are compared: their squared differences, or the angle between them."""
+
+    SQUARED = "squared"
+    COSINE = "cosine"
+
+
+class Regulariser(str, Enum):
+    """What makes a field smooth: small first differences, small second ones, or first ones with local weights that are
+    found together with the field."""
+
+    DIFFUSION = "diffusion"
+    BENDING = "bending"
+    SPATIALLY_VARYING = "spatially-varying"
+
+
+class Hyperprior(str, Enum):
+    """What holds local weights near 1: a Beta(1 + w, 1) or a normal distribution."""
+
+    BETA = "beta"
+    NORMAL = "normal"

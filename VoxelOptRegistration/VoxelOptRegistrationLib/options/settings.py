@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .adam import AdamOptions
 from .checks import require
 from .choices import Alignment
+from .convexadam import ConvexAdamOptions
 from .features import FeatureOptions
+from .samconvex import SAMConvexOptions
 from .voxelopt import VoxelOptOptions
 
 
@@ -31,6 +34,7 @@ class Settings:
     """Everything that decides a registration besides the images.
 
     background: value that stands for "no data" (-2048 HU outside a CT scan circle); None if there is none.
+    solver, convexadam, samconvex: of the methods voxelopt, convexadam and samconvex; adam: of the refinement adam.
     """
 
     preset: str = "generic"
@@ -42,3 +46,6 @@ class Settings:
     features: FeatureOptions = field(default_factory=FeatureOptions)
     grid: GridOptions = field(default_factory=GridOptions)
     solver: VoxelOptOptions = field(default_factory=VoxelOptOptions)
+    convexadam: ConvexAdamOptions = field(default_factory=ConvexAdamOptions)
+    samconvex: SAMConvexOptions = field(default_factory=SAMConvexOptions)
+    adam: AdamOptions = field(default_factory=AdamOptions)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from .checks import require
+from .checks import require, require_couplings
 from .choices import Border, EntropyScale, Smoothing, Ties
 
 
@@ -54,8 +53,7 @@ class VoxelOptOptions:
     def __post_init__(self) -> None:
         require(1 <= self.levels <= 8, "solver.levels", self.levels, "Use 1 to 8.")
         require(1 <= self.search_radius <= 3, "solver.search_radius", self.search_radius, "Use 1, 2 or 3.")
-        good = len(self.couplings) > 0 and all(math.isfinite(c) and c >= 0 for c in self.couplings)
-        require(good, "solver.couplings", self.couplings, "Give at least one weight, none of them negative.")
+        require_couplings(self.couplings, "solver.couplings")
         require(0 < self.sharpness < 1e4, "solver.sharpness", self.sharpness, "Use a number between 0 and 10000.")
         require(
             0 < self.map_sharpness < 1e4,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -37,6 +39,43 @@ def similarity_scores(
     a side can be compared at all: a candidate that cannot gets the mean of the voxel's other scores, so that it
     neither attracts nor repels; a voxel that cannot even stay where it is gets zeros.
     """
+
+    def add(total: Tensor, difference: Tensor) -> None:
+        total.add_(difference.abs_())
+
+    return _scores(fixed, moving, candidates, border, fixed_trust, moving_trust, add, 1.0 / len(fixed))
+
+
+def squared_difference_scores(
+    fixed: Tensor,
+    moving: Tensor,
+    candidates: Tensor,
+    border: Border,
+    fixed_trust: Tensor | None = None,
+    moving_trust: Tensor | None = None,
+) -> Tensor:
+    """Scores (K, Z, Y, X): minus the sum over channels of (moving(x + d) - fixed(x))^2 (ConvexAdam, section II).
+
+    The arguments are those of `similarity_scores`.
+    """
+
+    def add(total: Tensor, difference: Tensor) -> None:
+        total.addcmul_(difference, difference)
+
+    return _scores(fixed, moving, candidates, border, fixed_trust, moving_trust, add, 1.0)
+
+
+def _scores(
+    fixed: Tensor,
+    moving: Tensor,
+    candidates: Tensor,
+    border: Border,
+    fixed_trust: Tensor | None,
+    moving_trust: Tensor | None,
+    add: Callable[[Tensor, Tensor], None],
+    weight: float,
+) -> Tensor:
+    """Minus `weight` times what `add` adds up of the channels' differences, which it may overwrite."""
     radius = int(candidates.abs().max())
     shape = fixed.shape[1:]
     scores = torch.empty((len(candidates), *shape), dtype=fixed.dtype, device=fixed.device)
@@ -48,8 +87,8 @@ def similarity_scores(
             total = score[start:stop].zero_()
             for f, m in zip(fixed, padded, strict=True):
                 torch.sub(_window(m, offset, difference.shape), f[start:stop], out=difference)
-                total.add_(difference.abs_())
-    scores.mul_(-1.0 / len(fixed))
+                add(total, difference)
+    scores.mul_(-weight)
     if fixed_trust is not None or moving_trust is not None:
         _neutralise(scores, offsets, radius, fixed_trust, moving_trust)
     return scores

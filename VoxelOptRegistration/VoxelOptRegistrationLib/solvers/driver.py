@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
 from ..fields.algebra import compose
 from ..fields.sampling import warp
-from ..options import Border, VoxelOptOptions
-from .pyramid import Shape, downsample, upsample_displacement
+from ..options import Border
+from .pyramid import PyramidOptions, Shape, downsample, upsample_displacement
 
 _LEAST_SHARE = 1e-6
 
@@ -26,49 +27,61 @@ class Level:
     trust: Tensor | None
 
 
-Step = Callable[[Level, Level], Tensor]
+Axes = tuple[bool, bool, bool]
+Step = Callable[[int, Level, Level], Tensor]
 Report = Callable[[int, Tensor], None]
 
 
 def build_pyramid(
-    features: Tensor, trust: Tensor | None, plan: list[tuple[bool, bool, bool]], options: VoxelOptOptions
+    features: Tensor,
+    trust: Tensor | None,
+    plan: list[Axes],
+    options: PyramidOptions,
+    shrink: Callable[..., Tensor] = downsample,
 ) -> list[Level]:
-    """Levels, finest first. Untrusted voxels stay out of coarser features; a coarse voxel needs half of it trusted."""
-    levels = [_known(features, trust)]
+    """Levels, finest first, each `shrink(volume, axes, options)` of the one before."""
+    levels = [known_level(features, trust)]
     for axes in plan:
-        if trust is None:
-            features = downsample(features, axes, options)
-        else:
-            share = downsample(trust[None].to(features.dtype), axes, options)
-            features = downsample(levels[-1].features, axes, options).div_(share.clamp_min(_LEAST_SHARE))
-            trust = share[0] >= 0.5
-        levels.append(_known(features, trust))
+        levels.append(averaged_level(levels[-1], partial(shrink, axes=axes, options=options)))
     return levels
 
 
-def _known(features: Tensor, trust: Tensor | None) -> Level:
+def known_level(features: Tensor, trust: Tensor | None) -> Level:
+    """The level of `features` (C, Z, Y, X), zero where they cannot be trusted."""
     return Level(features if trust is None else features * trust, trust)
+
+
+def averaged_level(level: Level, average: Callable[[Tensor], Tensor]) -> Level:
+    """The level that `average`, a linear map of volumes (C, Z, Y, X), makes of another. Untrusted voxels stay out of
+    its features; one of its voxels needs half of what it is made of trusted.
+    """
+    features = average(level.features)
+    if level.trust is None:
+        return Level(features, None)
+    share = average(level.trust[None].to(features.dtype))
+    return known_level(features.div_(share.clamp_min(_LEAST_SHARE)), share[0] >= 0.5)
 
 
 def coarse_to_fine(
     fixed: list[Level],
     moving: list[Level],
-    plan: list[tuple[bool, bool, bool]],
+    plan: list[Axes],
     step: Step,
-    options: VoxelOptOptions,
+    options: PyramidOptions,
+    border: Border,
     report: Report,
 ) -> Tensor:
     """Total displacement (3, Z, Y, X) on the finest grid, voxels.
 
     At each level, coarsest first, `step` registers the moving features, warped by the field so far, to the fixed
-    ones; its residual is composed inside that field. `report` is called after every level with its index, 0 the
-    finest, and the field there.
+    ones, and is told the level's index, 0 the finest; its residual is composed inside that field. `report` is called
+    after every level with its index and the field there.
     """
     total: Tensor | None = None
     for index in reversed(range(len(fixed))):
         target, source = fixed[index], moving[index]
-        residual = step(target, source if total is None else warped_level(source, total, options.border))
-        total = residual if total is None else compose(total, residual, options.border)
+        residual = step(index, target, source if total is None else warped_level(source, total, border))
+        total = residual if total is None else compose(total, residual, border)
         report(index, total)
         if index > 0:
             total = upsample_displacement(total, _shape(fixed[index - 1]), plan[index - 1], options)
@@ -76,9 +89,7 @@ def coarse_to_fine(
     return total
 
 
-def to_finest(
-    field: Tensor, index: int, levels: list[Level], plan: list[tuple[bool, bool, bool]], options: VoxelOptOptions
-) -> Tensor:
+def to_finest(field: Tensor, index: int, levels: list[Level], plan: list[Axes], options: PyramidOptions) -> Tensor:
     """The field (3, Z, Y, X) of level `index`, brought to the finest grid and its voxels."""
     for finer in reversed(range(index)):
         field = upsample_displacement(field, _shape(levels[finer]), plan[finer], options)
@@ -93,7 +104,7 @@ def warped_level(level: Level, displacement: Tensor, border: Border) -> Level:
     if level.trust is None:
         return Level(features, None)
     share = warp(level.trust[None].to(features.dtype), displacement, Border.ZERO)
-    return _known(features.div_(share.clamp_min(_LEAST_SHARE)), share[0] >= 0.5)
+    return known_level(features.div_(share.clamp_min(_LEAST_SHARE)), share[0] >= 0.5)
 
 
 def _shape(level: Level) -> Shape:

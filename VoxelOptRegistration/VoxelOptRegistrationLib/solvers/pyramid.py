@@ -7,23 +7,38 @@ resampling with aligned corners, whose true ratio is (N_fine - 1) / (N_coarse - 
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
-from ..options import VoxelOptOptions
 
 Shape = tuple[int, int, int]
 MINIMUM_SIDE = 8
 _COARSEST_SIDE = 4
 
 
-def plan_levels(shape: Shape, options: VoxelOptOptions) -> list[tuple[bool, bool, bool]]:
+class PyramidOptions(Protocol):
+    """What a pyramid needs to know of a solver's options; see `VoxelOptOptions`."""
+
+    @property
+    def levels(self) -> int: ...
+    @property
+    def any_size(self) -> bool: ...
+    @property
+    def low_pass(self) -> bool: ...
+    @property
+    def exact_scale(self) -> bool: ...
+
+
+def plan_levels(shape: Shape, options: PyramidOptions, least: int = MINIMUM_SIDE) -> list[tuple[bool, bool, bool]]:
     """Which axes are halved from level l to l + 1, finest first; at most `options.levels` - 1 entries.
 
     An axis is halved while its coarse side stays at least 4 voxels and no other axis is left more than twice as
-    long: the thin axis of a slab waits until the others have come down to its length.
+    long: the thin axis of a slab waits until the others have come down to its length. Raises `InputError` where a side
+    is shorter than `least`, or cannot be halved that often by options that want all axes halved.
     """
     if not options.any_size:
         step = 2 ** (options.levels - 1)
@@ -33,8 +48,8 @@ def plan_levels(shape: Shape, options: VoxelOptOptions) -> list[tuple[bool, bool
                 f"Use sides divisible by {step}, fewer solver.levels, or solver.any_size=true.",
             )
         return [(True, True, True)] * (options.levels - 1)
-    if min(shape) < MINIMUM_SIDE:
-        raise InputError(f"The grid {shape} is too small.", f"Every side needs at least {MINIMUM_SIDE} voxels.")
+    if min(shape) < least:
+        raise InputError(f"The grid {shape} is too small.", f"Every side needs at least {least} voxels.")
     plan: list[tuple[bool, bool, bool]] = []
     while len(plan) < options.levels - 1:
         longest = max(shape)
@@ -46,14 +61,14 @@ def plan_levels(shape: Shape, options: VoxelOptOptions) -> list[tuple[bool, bool
     return plan
 
 
-def coarse_shape(shape: Shape, axes: tuple[bool, bool, bool], options: VoxelOptOptions) -> Shape:
+def coarse_shape(shape: Shape, axes: tuple[bool, bool, bool], options: PyramidOptions) -> Shape:
     """Sides of the next coarser level."""
     up = 1 if options.low_pass else 0
     z, y, x = ((n + up) // 2 if halve else n for n, halve in zip(shape, axes, strict=True))
     return z, y, x
 
 
-def downsample(volume: Tensor, axes: tuple[bool, bool, bool], options: VoxelOptOptions) -> Tensor:
+def downsample(volume: Tensor, axes: tuple[bool, bool, bool], options: PyramidOptions) -> Tensor:
     """volume (C, Z, Y, X) one level coarser along `axes`."""
     if not options.low_pass:
         shape = coarse_shape((volume.shape[1], volume.shape[2], volume.shape[3]), axes, options)
@@ -72,7 +87,7 @@ def _binomial_half(volume: Tensor, axis: int) -> Tensor:
 
 
 def upsample_displacement(
-    displacement: Tensor, shape: Shape, axes: tuple[bool, bool, bool], options: VoxelOptOptions
+    displacement: Tensor, shape: Shape, axes: tuple[bool, bool, bool], options: PyramidOptions
 ) -> Tensor:
     """displacement (3, Z, Y, X) one level finer, on `shape`, in voxels of that finer level."""
     if not options.low_pass:

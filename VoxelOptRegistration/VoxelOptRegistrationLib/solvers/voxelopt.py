@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor
 
@@ -43,7 +44,7 @@ def solve(
     work = sum(level.features[0].numel() for level in fixed_levels) * (2 if options.inverse_consistency else 1)
     done = 0
 
-    def step(target: Level, source: Level) -> Tensor:
+    def step(_: int, target: Level, source: Level) -> Tensor:
         return level_step(target, source, options, checkpoint)
 
     def tell(level: int, field: Tensor, way: str) -> None:
@@ -54,7 +55,7 @@ def solve(
         report(done / work, text, preview)
 
     def one_way(target: list[Level], source: list[Level], way: str) -> Tensor:
-        field = coarse_to_fine(target, source, plan, step, options, lambda level, so_far: tell(level, so_far, way))
+        field = coarse_to_fine(target, source, plan, step, options, options.border, partial(tell, way=way))
         for _ in range(options.subvoxel_rounds):
             moved = warped_level(source[0], field, options.border)
             field = compose(field, subvoxel_step(target[0], moved, options, checkpoint), options.border)

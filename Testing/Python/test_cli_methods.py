@@ -1,0 +1,85 @@
+"""The methods and the refinement by name, as users of the command run them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from conftest import Command
+from VoxelOptRegistrationLib.options import AdamOptions, ConvexAdamOptions, SAMConvexOptions, Settings
+from VoxelOptRegistrationLib.presets import METHODS, REFINEMENTS, SOLVERS, load_preset, with_method
+from VoxelOptRegistrationLib.refinement import methods as refinement_methods
+from VoxelOptRegistrationLib.solvers.methods import bytes_per_voxel, solver_options
+
+
+def mean_error(transform: sitk.Transform, files: dict[str, Path]) -> float:
+    """Mean distance |T(fixed) - moving| of the phantom's landmarks, mm."""
+    fixed, moving = (
+        np.genfromtxt(files[f"{role}_landmarks"], delimiter=",", skip_header=1)[:, -3:] for role in ("fixed", "moving")
+    )
+    moved = np.array([transform.TransformPoint(point) for point in fixed.tolist()])
+    return float(np.linalg.norm(moved - moving, axis=1).mean())
+
+
+@pytest.mark.parametrize(
+    ("method", "refine"), [("convexadam", "adam"), ("samconvex", "none"), ("samconvex-released", "adam")]
+)
+def test_register_with_a_method(
+    voxelopt: Command, phantom_files: dict[str, Path], tmp_path: Path, method: str, refine: str
+) -> None:
+    pair = ["register", phantom_files["fixed"], phantom_files["moving"], "-o", tmp_path / "out"]
+    done = voxelopt(*pair, "--preset", "abdomen-ct", "--method", method, "--align", "moments", "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    before = mean_error(sitk.Transform(3, sitk.sitkIdentity), phantom_files)
+    after = mean_error(sitk.ReadTransform(str(tmp_path / "out" / "transform.h5")), phantom_files)
+    assert after < 0.5 * before
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["settings"]["method"] == method.partition("-")[0]
+    assert report["settings"]["refine"] == refine
+    assert method.endswith("-released") or report["jacobian"]["folds"] == 0
+
+
+def test_refinement_can_be_left_out_and_joined_to_any_method(
+    voxelopt: Command, phantom_files: dict[str, Path], tmp_path: Path
+) -> None:
+    errors = []
+    common = ["--align", "moments", "--set", "grid.max_voxels=20000", "--set", "adam.steps=10", "--quiet"]
+    for method, refine in (("convexadam", "none"), ("voxelopt", "none"), ("voxelopt", "adam")):
+        folder = tmp_path / f"{method}-{refine}"
+        pair = ["register", phantom_files["fixed"], phantom_files["moving"], "-o", folder]
+        done = voxelopt(*pair, "--method", method, "--refine", refine, *common)
+        assert (done.returncode, done.stderr) == (0, "")
+        errors.append(mean_error(sitk.ReadTransform(str(folder / "transform.h5")), phantom_files))
+    assert len(set(errors)) == 3
+
+
+def test_every_name_is_known_to_what_runs_it() -> None:
+    for method in METHODS:
+        settings = with_method(load_preset("lung-ct"), method)
+        assert settings.method in SOLVERS and settings.refine in REFINEMENTS
+        assert solver_options(settings).map_sharpness > 0
+    assert set(refinement_methods._REFINEMENTS) | {"none"} == set(REFINEMENTS)
+
+
+def test_released_methods_are_what_was_released_whatever_the_preset() -> None:
+    preset = load_preset("lung-ct")
+    convexadam = with_method(preset, "convexadam-released")
+    assert (convexadam.convexadam, convexadam.adam) == (ConvexAdamOptions.released(), AdamOptions.released())
+    assert (convexadam.features.name, convexadam.features.radius, convexadam.features.dilation) == ("mind", 1, 2)
+    assert convexadam.features.window == preset.features.window
+    samconvex = with_method(preset, "samconvex-released")
+    assert (samconvex.samconvex, samconvex.adam) == (SAMConvexOptions.released(), AdamOptions.samconvex())
+    assert with_method(preset, "convexadam").features == preset.features
+    assert with_method(preset, "convexadam").refine == "adam"
+
+
+def test_memory_grows_with_the_candidates() -> None:
+    """The scores of the search are held at once: 4 bytes for each candidate of each cell, shared by its voxels."""
+    for width in (4, 8):
+        settings = Settings(method="convexadam", convexadam=ConvexAdamOptions(spacing=2, search_width=width))
+        assert bytes_per_voxel(12, settings) > 4 * (2 * width + 1) ** 3 / 2**3
+    settings = Settings(method="samconvex", samconvex=SAMConvexOptions(spacing=1, search_radii=(2, 4)))
+    assert bytes_per_voxel(12, settings) > 4 * 9**3
