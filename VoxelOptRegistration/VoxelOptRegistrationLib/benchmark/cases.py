@@ -35,9 +35,15 @@ class Case:
     background: float | None = None
 
 
+BEFORE = "before"
+
+
 @dataclass(frozen=True)
 class Program:
-    """A way to register: `voxelopt register` with `options`, or another program where `peer` names one."""
+    """A way to register: `voxelopt register` with `options`, or another program where `peer` names one.
+
+    The peer `BEFORE` does nothing: it shows where the scans' headers put them.
+    """
 
     name: str
     options: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..console import one_line
+from ..errors import ComputationError
 from ..interruption import Interruption
 
 LIBRARY = Path(__file__).resolve().parents[2]
@@ -46,7 +47,7 @@ class Finished:
 def run_process(command: Sequence[str], conditions: Conditions, interruption: Interruption) -> Finished:
     """Run `command` under `conditions` (threads: of OpenMP and ITK); never leaves it running.
 
-    Raises `KeyboardInterrupt` when stopped.
+    Raises `ComputationError` where it cannot be started, `KeyboardInterrupt` when stopped.
     """
     environment = dict(os.environ)
     earlier = environment.get("PYTHONPATH")
@@ -55,7 +56,10 @@ def run_process(command: Sequence[str], conditions: Conditions, interruption: In
     peak: float | None = None
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=environment)
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=environment)
+        except OSError as error:
+            raise ComputationError(f"{command[0]} cannot be started: {error.strerror}.", "Check the path.") from error
         try:
             ended = False
             while not ended and time.perf_counter() - start < conditions.limit_s:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 from ..errors import InputError
 from ..presets import METHODS, REFINEMENTS, suggestion
-from .cases import Case, Program
+from .cases import BEFORE, Case, Program
 from .peers import NAMES as PEERS
 
 NO_METHOD = "none"
+NOTHING = Program("before", peer=BEFORE)
 
 
 def own_programs(methods: Sequence[str] | None = None, refinements: Sequence[str] | None = None) -> list[Program]:

@@ -12,7 +12,7 @@ from typing import Any
 from ..console import Console, one_line
 from ..errors import RegistrationError
 from ..interruption import Interruption
-from .cases import Case, Program
+from .cases import BEFORE, Case, Program
 from .peers.run import run_peer
 from .processes import Conditions, failure, run_process
 from .scoring import score
@@ -26,6 +26,9 @@ def run_one(case: Case, program: Program, folder: Path, conditions: Conditions, 
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
+        if program.peer == BEFORE:
+            scores = score(case, None)
+            return Row(case.name, program.name, DONE, finite(scores), scores.get("tre_regions_mm") or {})
         if program.peer is not None:
             return run_peer(case, program, folder, conditions, interruption)
         return _run_own(case, program, folder, conditions, interruption)

@@ -10,11 +10,11 @@ from ..file_jobs import evaluate_files
 from .cases import Case
 
 
-def score(case: Case, transform: Path, inverse: Path | None = None) -> dict[str, Any]:
+def score(case: Case, transform: Path | None, inverse: Path | None = None) -> dict[str, Any]:
     """Measures of `transform` (fixed -> moving point) by the keys of `table.MEASURES`, tre_p95_mm and tre_regions_mm.
 
-    Those without truth are left out. With `inverse` (moving -> fixed point) also how far a point of the body is from where it was after both. Raises
-    `InputError` naming the file at fault.
+    Those without truth are left out. Without `transform` it is the identity. With `inverse` (moving -> fixed point)
+    also how far a point of the body is from where it was after both. Raises `InputError` naming the file at fault.
     """
     evaluation = evaluate_files(case.reference or case.fixed, transform, case.truth)
     scores = {key: evaluation[key] for key in ("folds_percent", "sdlogj", "sdlogj_l2r")}
@@ -29,7 +29,7 @@ def score(case: Case, transform: Path, inverse: Path | None = None) -> dict[str,
         missing = len(set(case.truth.scored or ()) - set(overlap["per_label"])) if case.absent_counts else 0
         scores["dice"] = overlap["mean"] * overlap["labels"] / (overlap["labels"] + missing)
         scores["hd95_mm"] = evaluation["hd95_mm"]
-    if inverse is not None:
+    if transform is not None and inverse is not None:
         scores["inverse_voxels"] = inverse_error(case, transform, inverse)
     return scores
 

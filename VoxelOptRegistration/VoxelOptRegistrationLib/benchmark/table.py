@@ -133,7 +133,7 @@ def to_markdown(table: Table) -> str:
     notes = {row.program if row.status == DONE else f"{row.program}, {row.pair}": row.note for row in table.rows}
     lines += ["", LEGEND]
     if any(row.default for row in table.rows):
-        lines.append("* What the preset does by itself.")
+        lines += ["", "A star marks what the preset does by itself.", ""]
     lines += [f"- {remark}" for remark in table.remarks]
     lines += [f"- {name}: {note}" for name, note in notes.items() if note]
     return "\n".join(lines) + "\n"

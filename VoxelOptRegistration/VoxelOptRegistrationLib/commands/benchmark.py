@@ -27,7 +27,7 @@ from ..benchmark.comparison import compare, margins
 from ..benchmark.data_folder import folder_cases
 from ..benchmark.machine import describe_machine
 from ..benchmark.processes import Conditions
-from ..benchmark.programs import own_programs, peer_programs, with_default
+from ..benchmark.programs import NOTHING, own_programs, peer_programs, with_default
 from ..benchmark.runs import run_all
 from ..benchmark.table import Table, mean_rows, read_table, to_csv, to_json, to_markdown
 from ..console import Console
@@ -37,6 +37,10 @@ from ..interruption import Interruption
 from .register import add_setting_arguments, settings_from_arguments
 
 WHAT = ("pairs", "abdomenctct", "ablations")
+ANY_SIZE_REMARK = (
+    "VoxelOpt as released takes only grids whose sides are divisible by 16; here it takes any (solver.any_size=true), "
+    "the rest of it is as released."
+)
 PEERS_REMARK = (
     "Other programs get volumes that are prepared for them: the moving one resampled onto the fixed grid, after a "
     "rigid alignment where the pair needs one, the liver resampled to 1.5 mm. Their seconds do not contain that; ours "
@@ -120,7 +124,7 @@ def _cases(options: argparse.Namespace, temporary: Path) -> tuple[list[Case], li
     if options.what == "abdomenctct" or (options.what == "ablations" and is_layout(options.data)):
         return abdomenctct_cases(options.data, temporary, options.only), list(REMARKS), True
     cases, remarks = folder_cases(options.data, temporary, options.only)
-    return cases, remarks, False
+    return cases, [*remarks, ANY_SIZE_REMARK], False
 
 
 def _programs(
@@ -131,21 +135,22 @@ def _programs(
     defaults: dict[str, str] = {}
     if options.what == "ablations":
         own = ablation_programs(weights, coarse=mean)
-        if not mean:
-            own = [_for_any_size(program) for program in own]
-        found = {case.name: [*own, *peers] for case in cases}
     else:
         methods = options.methods.split(",") if options.methods else None
         refinements = options.refinements.split(",") if options.refinements else None
         own = own_programs(methods, refinements)
-        if options.what == "abdomenctct":
-            features = feature_options(weights, coarse=True)
-            own = [Program(f"{p.name}, {name}", (*p.options, *more)) for p in own for name, more in features.items()]
-            found = {case.name: [*own, *peers] for case in cases}
-        else:
-            found = {}
-            for case in cases:
-                found[case.name], defaults[case.name] = _with_default(case, own, every, options.methods, peers)
+    if options.what == "abdomenctct":
+        features = feature_options(weights, coarse=True)
+        own = [Program(f"{p.name}, {name}", (*p.options, *more)) for p in own for name, more in features.items()]
+    if not mean:
+        own = [_for_any_size(program) for program in own]
+    found = {}
+    for case in cases:
+        mine = own
+        if options.what == "pairs":
+            mine, defaults[case.name] = with_default(case, own, lambda words: _settings([*words, *every]))
+            mine = own if options.methods else mine  # these and no others
+        found[case.name] = [NOTHING, *mine, *peers]
     if options.program:
         known = {program.name: program for programs in found.values() for program in programs}
         wanted = {program.name for program in select(list(known.values()), options.program)}
@@ -155,17 +160,8 @@ def _programs(
     return found, defaults
 
 
-def _with_default(
-    case: Case, own: Sequence[Program], every: Sequence[str], methods: str | None, peers: Sequence[Program]
-) -> tuple[list[Program], str]:
-    programs, name = with_default(case, own, lambda options: _settings([*options, *every]))
-    if methods:  # these and no others
-        programs = list(own)
-    return [*programs, *peers], name
-
-
 def _for_any_size(program: Program) -> Program:
-    """The release takes only sides divisible by 16; other volumes need this one of its quirks mended."""
+    """VoxelOpt as released takes only sides divisible by 16: for other volumes this one of its quirks is mended."""
     return dataclasses.replace(program, options=(*program.options, "--set", "solver.any_size=true"))
 
 
