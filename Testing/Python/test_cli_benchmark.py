@@ -85,10 +85,6 @@ def test_one_table_of_own_and_other_programs_and_its_comparison(
     assert "1 of the table's numbers got worse: phantom, before: Dice" in done.stderr
     assert "Worse: phantom, before: Dice" in done.stdout and "voxelopt: only in the kept table" in done.stdout
     assert (tmp_path / "again" / "benchmark.json").exists()
-    same = voxelopt(
-        "benchmark", *some, "-o", tmp_path / "same", "--program", "before", "--compare", out / "benchmark.json"
-    )
-    assert same.returncode == 0 and "Nothing got worse." in same.stdout
 
 
 def test_runs_that_fail_are_rows_and_files_can_be_kept(voxelopt: Command, data: Path, tmp_path: Path) -> None:
@@ -108,34 +104,23 @@ def test_runs_that_fail_are_rows_and_files_can_be_kept(voxelopt: Command, data: 
 
 
 def test_abdomenctct_and_the_ablations(voxelopt: Command, tmp_path: Path) -> None:
-    learn2reg = write_abdomenctct(tmp_path / "AbdomenCTCT", (64, 64, 64))
-    both = ("--data", learn2reg, "--only", "24 <- 25", "--only", "25 <- 24", "--threads", 1)
-    done = voxelopt(
-        "benchmark",
-        "abdomenctct",
-        *both,
-        "--program",
-        "before",
-        "--program",
-        "voxelopt-paper, raw",
-        "-o",
-        tmp_path / "a",
-    )
+    learn2reg = write_abdomenctct(tmp_path / "AbdomenCTCT", (32, 32, 32))
+    one = ("--data", learn2reg, "--only", "24 <- 25", "--threads", 1, "--set", "solver.levels=4")
+    rows = ("--program", "before", "--program", "voxelopt-paper, raw")
+    done = voxelopt("benchmark", "abdomenctct", *one, *rows, "-o", tmp_path / "a")
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     table = json.loads((tmp_path / "a" / "benchmark.json").read_text())
     before, after = table["rows"]
-    assert before["pair"] == after["pair"] == "mean of 2 pairs" and len(table["runs"]) == 4
+    assert before["pair"] == after["pair"] == "mean of 1 pairs" and len(table["runs"]) == 2
     assert after["values"]["dice"] > before["values"]["dice"] + 0.02
-    mean = sum(run["values"]["dice"] for run in table["runs"][1::2]) / 2
-    assert after["values"]["dice"] == pytest.approx(mean)
 
-    done = voxelopt("benchmark", "ablations", *both[:4], "--program", "k = 2", "-o", tmp_path / "b", "--keep")
+    done = voxelopt("benchmark", "ablations", *one, "--program", "k = 2", "-o", tmp_path / "b", "--keep")
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     (report,) = (tmp_path / "b").rglob("report.json")
     settings = json.loads(report.read_text())["settings"]
     assert settings["solver"]["search_radius"] == 2 and settings["solver"]["inverse_consistency"] is False
     assert (settings["grid"]["spacing"], settings["features"]["window"]) == (4.0, [-500, 800])
-    assert json.loads(report.read_text())["working_grid"]["size"] == [32, 32, 32]
+    assert json.loads(report.read_text())["working_grid"]["size"] == [16, 16, 16]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +141,8 @@ def test_abdomenctct_and_the_ablations(voxelopt: Command, tmp_path: Path) -> Non
 def test_wrong_arguments_stop_before_anything_runs(
     voxelopt: Command, data: Path, tmp_path: Path, arguments: tuple[object, ...], said: str
 ) -> None:
-    done = voxelopt("benchmark", "--data", data, "-o", tmp_path / "out", *arguments)
+    some = () if "--only" in arguments else ("--only", "phantom")
+    done = voxelopt("benchmark", "--data", data, *some, "-o", tmp_path / "out", *arguments)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert said in done.stderr and not list(tmp_path.rglob("benchmark.*"))
 

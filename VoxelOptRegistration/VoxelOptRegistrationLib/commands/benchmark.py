@@ -76,16 +76,16 @@ def run(options: argparse.Namespace, console: Console, interruption: Interruptio
     """Run everything, write the table, compare; the computation failed if something got worse."""
     _check(options)
     kept = read_table(options.compare) if options.compare else None
-    device = choose_device(options.device)
-    every = ["--device", device.name, *(word for text in options.set for word in ("--set", text))]
+    every = ["--device", options.device, *(word for text in options.set for word in ("--set", text))]
     peers = peer_programs(options.peers.split(",")) if options.peers else []
     conditions = Conditions(options.threads, options.limit, options.peers_python, tuple(every), options.keep)
-    _write(options.output, {})
     with tempfile.TemporaryDirectory(prefix="voxelopt-benchmark-") as temporary:
         cases, remarks, mean = _cases(options, Path(temporary))
         for remark in remarks:
             console.say(f"Note: {remark}")
         programs, defaults = _programs(options, cases, every, peers, mean)
+        device = choose_device(options.device)
+        _write(options.output, {})
         work = options.output if options.keep else Path(temporary)
         runs = run_all(cases, programs, work, conditions, console, interruption)
     runs = [dataclasses.replace(row, default=row.program == defaults.get(row.pair)) for row in runs]
