@@ -99,7 +99,7 @@ def test_means_leave_failures_out_and_count_them() -> None:
     p, q = mean_rows(rows)
     assert p.values["dice"] == pytest.approx(0.6) and p.values["peak_memory_mib"] == 30.0
     assert (p.pair, p.status) == ("mean of 3 pairs", FAILED) and "1 of 3 pairs failed: why" in p.note
-    assert (q.status, q.note) == (MISSING, "not there")
+    assert (q.pair, q.status, q.note) == ("a", MISSING, "not there")
 
 
 def test_what_is_not_finite_is_nothing() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from benchmark_data import write_abdomenctct
 from conftest import Command, command, command_environment
+from VoxelOptRegistrationLib.interruption import Interruption, StopRequested
 
 FAST = ("--set", "solver.levels=2", "--set", "align=none", "--threads", 1)
 
@@ -100,7 +101,7 @@ def test_runs_that_fail_are_rows_and_files_can_be_kept(voxelopt: Command, data: 
     assert [event["program"] for event in runs] == ["before", "voxelopt", "demons"]
     assert runs[1]["status"] == "done" and runs[2]["status"] == "failed"
     assert "/no/such/python" in runs[2]["note"]
-    assert (out / "runs" / "made-voxelopt" / "registration" / "transform.h5").exists()
+    assert (out / "runs" / "002-made-voxelopt" / "registration" / "transform.h5").exists()
 
 
 def test_abdomenctct_and_the_ablations(voxelopt: Command, tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ def test_abdomenctct_and_the_ablations(voxelopt: Command, tmp_path: Path) -> Non
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     table = json.loads((tmp_path / "a" / "benchmark.json").read_text())
     before, after = table["rows"]
-    assert before["pair"] == after["pair"] == "mean of 1 pairs" and len(table["runs"]) == 2
+    assert before["pair"] == after["pair"] == "24 <- 25" and len(table["runs"]) == 2
     assert after["values"]["dice"] > before["values"]["dice"] + 0.02
 
     done = voxelopt("benchmark", "ablations", *one, "--program", "k = 2", "-o", tmp_path / "b", "--keep")
@@ -145,6 +146,16 @@ def test_wrong_arguments_stop_before_anything_runs(
     done = voxelopt("benchmark", "--data", data, *some, "-o", tmp_path / "out", *arguments)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert said in done.stderr and not list(tmp_path.rglob("benchmark.*"))
+
+
+def test_a_shielded_block_runs_to_its_end_before_the_signal_counts() -> None:
+    steps = []
+    with Interruption() as interruption, pytest.raises(StopRequested):
+        with interruption.shielded():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("inside")
+        steps.append("after")
+    assert steps == ["inside"] and interruption.requested
 
 
 @pytest.fixture
@@ -189,4 +200,5 @@ def test_ctrl_c_ends_the_running_program_too(data: Path, tmp_path: Path, sleeper
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and errors.decode().count("\n") == 1
+    assert list(rows_of(tmp_path / "out")) == [("made", "before")]  # what was done stays
     assert ended(int((tmp_path / "number").read_text()))

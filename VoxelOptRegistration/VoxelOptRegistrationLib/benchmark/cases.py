@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,11 @@ class Program:
     name: str
     options: tuple[str, ...] = ()
     peer: str | None = None
+
+
+def folder_name(name: str) -> str:
+    """`name` with nothing but what any system takes in a folder's name."""
+    return re.sub(r"\W+", "_", name).strip("_")
 
 
 Named = TypeVar("Named", Case, Program)

@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import InputError
 from ..file_jobs import TruthFiles
 from ..presets import preset_names, suggestion
-from .cases import Case, select
+from .cases import Case, folder_name, select
 
 LAYOUT = Path(__file__).with_name("pairs.json")
 REQUIRED = {"pairs": ("name", "preset", "fixed", "moving"), "synthetic": ("name", "preset", "image", "labels")}
@@ -67,8 +67,9 @@ def read_description(data: Path) -> dict[str, list[dict[str, Any]]]:
         for number, entry in enumerate(entries, start=1):
             _check_entry(entry, kind, f"{path}, {kind}, entry {number}")
     titles = [entry["name"] for entries in lists.values() for entry in entries]
-    for title in titles:
-        if titles.count(title) > 1:
+    folders = [folder_name(title) for title in titles]
+    for title, folder in zip(titles, folders, strict=True):
+        if folders.count(folder) > 1:
             raise InputError(f"Two pairs in {path} are called {title!r}.", "Give every pair a name of its own.")
     return lists
 
@@ -139,7 +140,7 @@ def _synthetic(entry: Mapping[str, Any], data: Path) -> Case:
 def _made(case: Case, entry: Mapping[str, Any], work: Path) -> Case:
     from .synthetic import write_synthetic_pair
 
-    folder = work / case.name.replace(" ", "_").replace(",", "")
+    folder = work / folder_name(case.name)
     choices = {key: entry[key] for key in OPTIONAL["synthetic"] if key in entry}
     assert case.truth.labels is not None
     return write_synthetic_pair(case, case.fixed, case.truth.labels[0], folder, **choices)

@@ -6,9 +6,10 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from ..console import one_line
 from ..errors import ComputationError
@@ -56,11 +57,10 @@ def run_process(command: Sequence[str], conditions: Conditions, interruption: In
     peak: float | None = None
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
+        process: subprocess.Popen[bytes] | None = None
         try:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=environment)
-        except OSError as error:
-            raise ComputationError(f"{command[0]} cannot be started: {error.strerror}.", "Check the path.") from error
-        try:
+            with interruption.shielded():  # or a child that has just been started would be forgotten
+                process = _started(command, environment, output, errors)
             ended = False
             while not ended and time.perf_counter() - start < conditions.limit_s:
                 peak = max(filter(None, (peak, _peak_memory_mib(process.pid))), default=None)
@@ -72,7 +72,7 @@ def run_process(command: Sequence[str], conditions: Conditions, interruption: In
                         raise KeyboardInterrupt from None
             seconds = time.perf_counter() - start
         finally:
-            if process.poll() is None:
+            if process is not None and process.poll() is None:
                 process.kill()
                 process.wait()
         texts = []
@@ -80,6 +80,15 @@ def run_process(command: Sequence[str], conditions: Conditions, interruption: In
             stream.seek(0)
             texts.append(stream.read().decode(errors="replace"))
     return Finished(process.returncode if ended else None, texts[0], texts[1], seconds, peak)
+
+
+def _started(
+    command: Sequence[str], environment: Mapping[str, str], output: IO[bytes], errors: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=environment)
+    except OSError as error:
+        raise ComputationError(f"{command[0]} cannot be started: {error.strerror}.", "Check the path.") from error
 
 
 def failure(finished: Finished, conditions: Conditions) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..console import Console, one_line
 from ..errors import RegistrationError
 from ..interruption import Interruption
-from .cases import BEFORE, Case, Program
+from .cases import BEFORE, Case, Program, folder_name
 from .peers.run import run_peer
 from .processes import Conditions, failure, run_process
 from .scoring import score
@@ -46,18 +46,15 @@ def run_all(
     conditions: Conditions,
     console: Console,
     interruption: Interruption,
-) -> list[Row]:
-    """Every program of `programs[case.name]` on every case; speaks a line for each."""
-    rows = []
-    total = sum(len(programs[case.name]) for case in cases)
-    for case in cases:
-        for program in programs[case.name]:
-            name = f"{case.name}-{program.name}".replace(" ", "_").replace(",", "").replace("+", "")
-            row = run_one(case, program, work / "runs" / name, conditions, interruption)
-            rows.append(row)
-            console.tell("run", number=len(rows), runs=total, pair=row.pair, program=row.program, **_told(row))
-            console.say(f"[{len(rows)}/{total}] {describe(row)}")
-    return rows
+) -> Iterator[Row]:
+    """The row of every program of `programs[case.name]` on every case, as soon as it is there; says a line for each."""
+    plan = [(case, program) for case in cases for program in programs[case.name]]
+    for number, (case, program) in enumerate(plan, start=1):
+        folder = work / "runs" / f"{number:03d}-{folder_name(case.name)}-{folder_name(program.name)}"
+        row = run_one(case, program, folder, conditions, interruption)
+        console.tell("run", number=number, runs=len(plan), pair=row.pair, program=row.program, **_told(row))
+        console.say(f"[{number}/{len(plan)}] {describe(row)}")
+        yield row
 
 
 def describe(row: Row) -> str:
@@ -80,7 +77,8 @@ def _run_own(case: Case, program: Program, folder: Path, conditions: Conditions,
     scores["seconds"] = report["timings_s"]["total"]
     scores["wall_seconds"] = finished.seconds
     on_gpu = report["device"]["name"].startswith("cuda")
-    scores["peak_memory_mib"] = report["peak_memory_mib"] if on_gpu else finished.peak_memory_mib
+    outside = None if on_gpu else finished.peak_memory_mib
+    scores["peak_memory_mib"] = report["peak_memory_mib"] if outside is None else outside
     regions = scores.pop("tre_regions_mm", None) or {}
     return Row(case.name, program.name, DONE, finite(scores), regions)
 

@@ -98,7 +98,7 @@ def mean_rows(rows: Sequence[Row]) -> list[Row]:
     for program in dict.fromkeys(row.program for row in rows):
         mine = [row for row in rows if row.program == program]
         done = [row for row in mine if row.status == DONE]
-        name = f"mean of {len(mine)} pairs"
+        name = f"mean of {len(mine)} pairs" if len(mine) > 1 else mine[0].pair
         if not done:
             found.append(Row(name, program, mine[0].status, note=mine[0].note))
             continue

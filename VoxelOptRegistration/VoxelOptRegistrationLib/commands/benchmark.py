@@ -29,7 +29,7 @@ from ..benchmark.machine import describe_machine
 from ..benchmark.processes import Conditions
 from ..benchmark.programs import NOTHING, own_programs, peer_programs, with_default
 from ..benchmark.runs import run_all
-from ..benchmark.table import Table, mean_rows, read_table, to_csv, to_json, to_markdown
+from ..benchmark.table import Row, Table, mean_rows, read_table, to_csv, to_json, to_markdown
 from ..console import Console
 from ..devices import choose_device
 from ..errors import ComputationError, InputError
@@ -87,21 +87,21 @@ def run(options: argparse.Namespace, console: Console, interruption: Interruptio
         device = choose_device(options.device)
         _write(options.output, {})
         work = options.output if options.keep else Path(temporary)
-        runs = run_all(cases, programs, work, conditions, console, interruption)
-    runs = [dataclasses.replace(row, default=row.program == defaults.get(row.pair)) for row in runs]
-    if peers:
-        remarks.append(PEERS_REMARK)
-    machine = describe_machine(options.threads, device.title)
-    table = Table(
-        f"voxelopt benchmark {options.what}", machine, _versions(), mean_rows(runs) if mean else runs, remarks
-    )
-    page = to_markdown(table)
-    single = runs if mean else []
-    texts = {"md": page, "csv": to_csv([*table.rows, *single]), "json": to_json(table, single)}
-    _write(options.output, texts)
+        head = Table(
+            f"voxelopt benchmark {options.what}",
+            describe_machine(options.threads, device.title),
+            _versions(),
+            [],
+            [*remarks, PEERS_REMARK] if peers else remarks,
+        )
+        runs: list[Row] = []
+        for row in run_all(cases, programs, work, conditions, console, interruption):
+            runs.append(dataclasses.replace(row, default=row.program == defaults.get(row.pair)))
+            table = dataclasses.replace(head, rows=mean_rows(runs) if mean else runs)
+            _write_table(table, runs if mean else [], options.output)  # at once: whoever stops it keeps what is done
     folder = str(options.output.resolve())
     console.tell("result", folder=folder, rows=len(table.rows), runs=len(runs))
-    console.say(f"\n{page}\nThe table is in {folder}")
+    console.say(f"\n{to_markdown(table)}\nThe table is in {folder}")
     if kept is not None:
         _report_changes(kept, table, console)
 
@@ -176,6 +176,12 @@ def _versions() -> dict[str, str]:
     from ..inspection.report import software_versions
 
     return software_versions()
+
+
+def _write_table(table: Table, single: Sequence[Row], folder: Path) -> None:
+    """The table in its three forms; `single` are the runs whose means it shows."""
+    forms = {"md": to_markdown(table), "csv": to_csv([*table.rows, *single]), "json": to_json(table, single)}
+    _write(folder, forms)
 
 
 def _write(folder: Path, texts: Mapping[str, str]) -> None:
