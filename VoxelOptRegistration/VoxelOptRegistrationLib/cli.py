@@ -15,13 +15,13 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from . import __version__
-from .commands import batch, demo, devices, evaluate, presets, register
+from .commands import batch, benchmark, demo, devices, evaluate, presets, register
 from .console import Console, Speech
 from .errors import InputError
 from .failures import as_registration_error
 from .interruption import Interruption
 
-COMMANDS = (register, evaluate, batch, presets, devices, demo)
+COMMANDS = (register, evaluate, batch, benchmark, presets, devices, demo)
 CLOSING = """exit codes: 0 done; 2 the input or the options are at fault; 3 the computation failed; 130 cancelled.
 Research software, not a medical device: inspect every result before you use it."""
 

@@ -45,6 +45,18 @@ class Interruption:
             raise StopRequested
 
     @contextmanager
+    def shielded(self) -> Iterator[None]:
+        """A block that a signal does not tear apart: `StopRequested` is raised at its end."""
+        already = self.requested
+        self._shielded = True
+        try:
+            yield
+        finally:
+            self._shielded = False
+        if self.requested and not already:
+            raise StopRequested
+
+    @contextmanager
     def closing(self, manager: AbstractContextManager[T]) -> Iterator[T]:
         """Use `manager`; its closing steps (moving files into place, removing them) run to their end."""
         try:

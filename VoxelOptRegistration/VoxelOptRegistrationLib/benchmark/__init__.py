@@ -1,0 +1,1 @@
+"""Every method on pairs with known truth: cases, programs, runs in processes of their own, scores, tables."""
