@@ -10,15 +10,16 @@ import torch
 from torch import Tensor
 
 from .circumstances import circumstances
+from .comparison import Comparison, sampled_volume
+from .constraints import bend_to_landmarks, landmark_section
 from .devices import Device, choose_device
-from .features.extractors import Extractor, make_extractor
 from .fields.folds import make_invertible
 from .fields.jacobian import jacobian_determinant
 from .images.alignment import AlignmentResult, prealign
 from .images.displacement import displacement_image, total_displacement, voxel_displacement
 from .images.grid import Grid, plan_working_grid
 from .images.inversion import approximate_inverse, invert_displacement
-from .images.resampling import sample_mask, sample_volume, warp_image
+from .images.resampling import warp_image
 from .inspection.result import inspect_result
 from .options import Settings
 from .progress import Watcher
@@ -45,11 +46,11 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
     with clock.stage("check"):
         inputs = inputs.validated()
         device = choose_device(settings.device)
-        extractor = make_extractor(settings.features)
         fixed_grid = Grid.of(inputs.fixed)
         memory = int(device.free_bytes * USABLE_SHARE)
+        comparison = Comparison.plan(inputs, settings.features, memory, watcher.log)
         work = plan_working_grid(
-            inputs.fixed, settings.grid, memory, bytes_per_voxel(extractor.channels, settings.solver.search_radius)
+            inputs.fixed, settings.grid, memory, bytes_per_voxel(comparison.channels, settings.solver.search_radius)
         )
     watcher.log(f"Computing on {device.title} ({device.reason}); working grid {_grid_text(work)}.")
     watcher.step("align", 0.02, "Aligning the volumes.")
@@ -64,7 +65,10 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
             background=settings.background,
             watcher=watcher,
         )
-    solution = _solved(inputs, settings, alignment, work, extractor, device, watcher, clock)
+    solution = _solved(inputs, settings, alignment, work, comparison, device, watcher, clock)
+    with clock.stage("landmarks"), memory_errors(device, "the landmarks"):
+        solved = solution
+        solution = bend_to_landmarks(solved, inputs, alignment.transform, work, settings.landmarks)
 
     watcher.step("field", _SOLVING[1], "Bringing the field to the fixed volume.")
     with clock.stage("field"), memory_errors(device, "the displacement field"):
@@ -96,6 +100,7 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
             labels=None if labels[0] is None or labels[1] is None else (labels[0], labels[1]),
             background=settings.background,
         )
+        measured |= landmark_section(inputs, settings.landmarks, alignment.transform, work, solved, transform)
     report = {**circumstances(inputs, settings, alignment, work, device), **measured}
     report["timings_s"] = clock.timings()
     watcher.step("inspect", 1.0, "Registered.")
@@ -109,7 +114,7 @@ def _solved(
     settings: Settings,
     alignment: AlignmentResult,
     work: Grid,
-    extractor: Extractor,
+    comparison: Comparison,
     device: Device,
     watcher: Watcher,
     clock: Stopwatch,
@@ -117,11 +122,12 @@ def _solved(
     watcher.step("resample", 0.10, "Resampling the volumes to the working grid.")
     with clock.stage("resample"):
         identity = sitk.Transform(3, sitk.sitkIdentity)
-        fixed = _sampled(inputs.fixed, inputs.fixed_mask, identity, work, settings, device)
-        moving = _sampled(inputs.moving, inputs.moving_mask, alignment.transform, work, settings, device)
+        background = settings.background
+        fixed = sampled_volume(inputs.fixed, inputs.fixed_mask, identity, work, background, device)
+        moving = sampled_volume(inputs.moving, inputs.moving_mask, alignment.transform, work, background, device)
     watcher.step("features", 0.12, "Extracting features.")
     with clock.stage("features"), memory_errors(device, f"the features of {_grid_text(work)}"):
-        features = [extractor(values, trust) for values, trust in (fixed, moving)]
+        features = comparison.features(inputs, (fixed, moving), alignment.transform, work, device, watcher)
 
     fixed_grid = Grid.of(inputs.fixed)
 
@@ -132,24 +138,9 @@ def _solved(
             watcher.preview(displacement_image(so_far, fixed_grid))
 
     with clock.stage("solve"), memory_errors(device, f"the working grid of {_grid_text(work)}"):
-        solution = solve(features[0], features[1], settings.solver, fixed[1], moving[1], report, watcher.check)
+        solution = solve(features[0], features[1], settings.solver, fixed.trust, moving.trust, report, watcher.check)
         backward = None if solution.backward is None else solution.backward.cpu()
         return Solution(solution.displacement.cpu(), backward, solution.entropy.cpu())
-
-
-def _sampled(
-    image: sitk.Image,
-    mask: sitk.Image | None,
-    transform: sitk.Transform,
-    work: Grid,
-    settings: Settings,
-    device: Device,
-) -> tuple[Tensor, Tensor | None]:
-    """The image on the working grid and where it may be compared; None for everywhere."""
-    values, trust = sample_volume(image, work, transform, background=settings.background)
-    if mask is not None:
-        trust = trust & sample_mask(mask, work, transform)
-    return torch.from_numpy(values).to(device.name), None if trust.all() else torch.from_numpy(trust).to(device.name)
 
 
 def _on_fixed_grid(

@@ -1,7 +1,8 @@
 """Options of one registration: frozen, validated, with units. Any process can read them: standard library only."""
 
-from .choices import Alignment, Border, EntropyScale, Smoothing, Ties
+from .choices import Alignment, Border, EntropyScale, Smoothing, Statistics, Ties
 from .features import FeatureOptions
+from .landmarks import LandmarkOptions
 from .settings import GridOptions, Settings
 from .voxelopt import VoxelOptOptions
 
@@ -11,8 +12,10 @@ __all__ = [
     "EntropyScale",
     "FeatureOptions",
     "GridOptions",
+    "LandmarkOptions",
     "Settings",
     "Smoothing",
+    "Statistics",
     "Ties",
     "VoxelOptOptions",
 ]

@@ -47,3 +47,10 @@ class Alignment(str, Enum):
     RIGID = "rigid"
     AFFINE = "affine"
     AUTO = "auto"
+
+
+class Statistics(str, Enum):
+    """What a network's normalisation layers measure: the whole volume, as the CT network was released, or each tile."""
+
+    VOLUME = "volume"
+    TILE = "tile"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from .checks import require
 from .choices import Alignment
 from .features import FeatureOptions
+from .landmarks import LandmarkOptions
 from .voxelopt import VoxelOptOptions
 
 
@@ -40,5 +41,6 @@ class Settings:
     device: str = "auto"
     background: float | None = None
     features: FeatureOptions = field(default_factory=FeatureOptions)
+    landmarks: LandmarkOptions = field(default_factory=LandmarkOptions)
     grid: GridOptions = field(default_factory=GridOptions)
     solver: VoxelOptOptions = field(default_factory=VoxelOptOptions)
