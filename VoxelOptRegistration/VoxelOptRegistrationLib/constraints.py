@@ -61,7 +61,7 @@ def landmark_section(
         return {}
     deformation = displacement_transform(world_vectors(solved.displacement.numpy(), work), work)
     mappings = {
-        "aligned": alignment,
+        "before": sitk.Transform(3, sitk.sitkIdentity),
         "solved": sitk.CompositeTransform([alignment, deformation]),
         "after": result,
     }

@@ -136,9 +136,9 @@ def remembering(extractor: Extractor, options: FeatureOptions, told: Callable[[b
 def content_key(identity: str, image: Tensor, trust: Tensor | None) -> str:
     """SHA-256 of everything that decides the features, hexadecimal."""
     digest = hashlib.sha256(f"{identity} {tuple(image.shape)} {torch.__version__}".encode())
-    digest.update(memoryview(image.detach().cpu().float().contiguous().numpy()))
+    digest.update(image.detach().cpu().float().numpy().tobytes())
     if trust is not None:
-        digest.update(memoryview(np.packbits(trust.detach().cpu().numpy())))
+        digest.update(np.packbits(trust.detach().cpu().numpy()).tobytes())
     return digest.hexdigest()
 
 

@@ -68,7 +68,7 @@ def validate_labels(image: sitk.Image, reference: sitk.Image, name: str) -> sitk
 def validate_pairs(
     fixed_points: np.ndarray | None, moving_points: np.ndarray | None, fixed: sitk.Image, moving: sitk.Image
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The landmark pairs as float64 (N, 3), LPS mm; InputError unless each pair is complete, finite and in its volumes."""
+    """The landmark pairs as float64 (N, 3), LPS mm; InputError unless all are complete, finite and in their volumes."""
     if fixed_points is None or moving_points is None:
         given = "moving" if fixed_points is None else "fixed"
         raise InputError(f"Only {given} landmarks are given.", "Give the same points for both volumes, or none.")

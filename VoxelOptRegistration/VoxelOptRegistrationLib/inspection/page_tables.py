@@ -30,9 +30,10 @@ def summary_rows(report: dict[str, Any]) -> list[Row]:
             rows.append((name, _mm(before[region]["mean"]), _mm(after[region]["mean"]), hint))
     if "constraints" in report:
         used = report["constraints"]
-        hint = f"{used['after']['n']} pairs that the result was bent to; they cannot tell how accurate it is elsewhere"
+        pairs, alone = used["after"]["n"], _mm(used["solved"]["mean"])
+        hint = f"{pairs} pairs that the result was bent to, so no measure of its accuracy; {alone} without them"
         name = "Distance of the given landmarks, mean"
-        rows.append((name, _mm(used["solved"]["mean"]), _mm(used["after"]["mean"]), hint))
+        rows.append((name, _mm(used["before"]["mean"]), _mm(used["after"]["mean"]), hint))
     rows += _jacobian_rows(report.get("jacobian", {}), report.get("jacobian_body", {}))
     entropy = report.get("entropy", {})
     if entropy.get("voxels"):
