@@ -18,6 +18,7 @@ import json
 import logging
 import math
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +37,7 @@ AXES = "RAS"
 TILE = (96, 96, 96)
 _OPPOSITES = ("RL", "AP", "SI")
 _REMEDY = 'It needs "file", "channels", "spacing_mm" and "window", and may have "axes" and "tile".'
-_LOADING_ERRORS = (RuntimeError, OSError, ValueError, KeyError, TypeError, EOFError, AttributeError)
+_LOADING_ERRORS = (RuntimeError, OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
