@@ -6,9 +6,12 @@ import torch
 from torch import Tensor
 
 from .algebra import compose
+from .jacobian import smallest_cell_determinant
 
 _STEEPEST = 0.25
 """Change of a step's displacement from voxel to voxel, at most: below 1/3 no step can fold."""
+_FLOOR = 0.05
+"""Jacobian determinant of every cell at least: what the flow makes steeper, the grid can no longer hold."""
 _MOST_STEPS = 20
 _DAMPING = 0.01
 """Added to the kernel's diagonal of 1, so that points that contradict each other meet in the middle."""
@@ -34,7 +37,10 @@ def landmark_flow(
         momenta = torch.linalg.solve(damped, goal - at)
         velocity = _on_grid(at, momenta, scale, shape)
         share = min(1.0, _STEEPEST / max(_steepness(velocity), 1e-12))
-        total = compose(velocity * share, total)
+        further = compose(velocity * share, total)
+        if _steepness(further) > _STEEPEST and float(smallest_cell_determinant(further).min()) < _FLOOR:
+            break
+        total = further
         at = at + share * (kernel @ momenta)
         if share == 1.0:
             break
