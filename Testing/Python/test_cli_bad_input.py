@@ -123,8 +123,6 @@ def test_bad_mask_or_labels(voxelopt: Command, good: Path, tmp_path: Path, optio
     [
         (["--features", "labels"], "need labels of both volumes"),
         (["--features", "ct-unet", "--weights", "gone.pth"], "gone.pth"),
-        (["--features", "network"], "features.weights"),
-        (["--features", "network", "--weights", "gone.json"], "gone.json"),
         (["--fixed-landmarks", "gone.csv", "--moving-landmarks", "gone.csv"], "gone.csv"),
         (["--set", "landmarks.radius=0"], "landmarks.radius"),
         (["--set", "features.statistics=batch"], "volume"),

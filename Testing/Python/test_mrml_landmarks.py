@@ -75,7 +75,7 @@ def test_no_lists_no_landmarks() -> None:
         ("one", "Only fixed landmarks are chosen"),
         ("count", "'left' has 3 points and 'right' has 2"),
         ("none", "no pair of placed points"),
-        ("kind", "are a linear transform"),
+        ("kind", "are a transform"),
     ],
 )
 def test_lists_that_do_not_pair_up_are_refused(case: str, words: str) -> None:
