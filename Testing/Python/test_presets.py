@@ -16,8 +16,10 @@ from VoxelOptRegistrationLib.options import (
     EntropyScale,
     FeatureOptions,
     GridOptions,
+    LandmarkOptions,
     Settings,
     Smoothing,
+    Statistics,
     Ties,
     VoxelOptOptions,
 )
@@ -63,7 +65,16 @@ settings_values = st.builds(
     align=st.sampled_from(Alignment),
     device=st.sampled_from(["auto", "cpu", "cuda:1"]),
     background=st.none() | numbers(-5000, 5000),
-    features=st.builds(FeatureOptions, window=st.none() | windows, radius=st.integers(0, 8)),
+    features=st.builds(
+        FeatureOptions,
+        window=st.none() | windows,
+        radius=st.integers(0, 8),
+        weights=st.none() | st.sampled_from(["unet.pth", "C:\\networks\\a net.json"]),
+        statistics=st.sampled_from(Statistics),
+        label_weight=numbers(0.01, 100),
+        cache=st.sampled_from(["auto", "off", "/fast disk/maps"]),
+    ),
+    landmarks=st.builds(LandmarkOptions, weight=numbers(0, 1), radius=numbers(1, 200)),
     grid=st.builds(GridOptions, max_voxels=st.integers(512, 10**9), spacing=numbers(0, 100)),
     solver=solver_options,
 )
