@@ -108,11 +108,12 @@ def test_tiles_normalise_by_themselves_and_are_blended(network: LiteralUNet, our
 
 def test_single_then_half_precision_then_a_remedy(ours: UniversalUNet) -> None:
     image = torch.zeros(20, 20, 20)
-    need = 4 * 160 * image.numel()
-    for memory, kept in ((need, torch.float32), (need - 1, torch.float16), (need // 2, torch.float16)):
+    stored, always = 4 * 160 * image.numel(), 640 * 2**20
+    single, half = stored + always, stored // 2 + always
+    for memory, kept in ((single, torch.float32), (single - 1, torch.float16), (half, torch.float16)):
         assert UniversalUNet(ours.parameters, Statistics.VOLUME, "", memory)._precision(image) == kept
     with pytest.raises(ComputationError, match="GiB are free") as refused:
-        UniversalUNet(ours.parameters, Statistics.VOLUME, "", need // 2 - 1)(image)
+        UniversalUNet(ours.parameters, Statistics.VOLUME, "", half - 1)(image)
     assert "features.statistics=tile" in refused.value.remedy
 
 

@@ -39,7 +39,9 @@ _BOTTOM = ("down_tr512", 256, 256, 512)
 _DECODER = (("up_tr256", 512, 256, 256), ("up_tr128", 256, 128, 128), ("up_tr64", 128, 64, 64))
 _STORED_CHANNELS = 160
 """Feature channels of full resolution kept at the peak: skip, output of the decoder's first convolution, the coarser
-levels, and the rows at work."""
+levels."""
+_WORKSPACE = 640 << 20
+"""Bytes for the rows at work and torch's own, whatever the volume's size."""
 
 
 def parameter_shapes() -> dict[str, tuple[int, ...]]:
@@ -102,12 +104,13 @@ class UniversalUNet:
     def _precision(self, image: Tensor) -> torch.dtype:
         """In which feature maps are kept: single where memory allows, else half."""
         single = 4 * _STORED_CHANNELS * image.numel()
-        if self.available_bytes is None or single <= self.available_bytes:
+        half = single // 2 + _WORKSPACE
+        if self.available_bytes is None or single + _WORKSPACE <= self.available_bytes:
             return torch.float32
-        if single // 2 <= self.available_bytes:
+        if half <= self.available_bytes:
             return torch.float16
         raise ComputationError(
-            f"The CT network needs {single / 2**31:.1f} GiB for {image.numel() / 1e6:.0f} million voxels of"
+            f"The CT network needs {half / 2**30:.1f} GiB for {image.numel() / 1e6:.1f} million voxels of"
             f" {self.input.spacing:g} mm, {self.available_bytes / 2**30:.1f} GiB are free.",
             "Set features.statistics=tile, crop the volumes, or choose another device.",
         )
