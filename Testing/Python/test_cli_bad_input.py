@@ -118,6 +118,28 @@ def test_bad_mask_or_labels(voxelopt: Command, good: Path, tmp_path: Path, optio
     assert " ".join(option.strip("-").split("-")) in line
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--features", "labels"], "need labels of both volumes"),
+        (["--features", "ct-unet", "--weights", "gone.pth"], "gone.pth"),
+        (["--fixed-landmarks", "gone.csv", "--moving-landmarks", "gone.csv"], "gone.csv"),
+        (["--set", "landmarks.radius=0"], "landmarks.radius"),
+        (["--set", "features.statistics=batch"], "volume"),
+    ],
+)
+def test_bad_features_and_landmarks(
+    voxelopt: Command, good: Path, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    assert said in check(voxelopt, tmp_path, good, good, *arguments)
+
+
+def test_landmarks_of_one_volume_only(voxelopt: Command, good: Path, tmp_path: Path) -> None:
+    points = tmp_path / "points.csv"
+    points.write_text("x_mm,y_mm,z_mm\n1,2,3\n")
+    assert "Only moving landmarks" in check(voxelopt, tmp_path, good, good, "--moving-landmarks", points)
+
+
 def test_bad_initial_transform(voxelopt: Command, good: Path, tmp_path: Path) -> None:
     bad = tmp_path / "t.h5"
     bad.write_text("no transform")

@@ -83,6 +83,30 @@ def test_json_lines_tell_progress_and_result(registered: Path) -> None:
     assert events[-1]["event"] == "result" and events[-1]["folder"] == str(registered)
 
 
+def test_labels_and_landmarks_take_part(voxelopt: Command, phantom_files: dict[str, Path], tmp_path: Path) -> None:
+    """Labels as features, and landmarks from a CSV file and from Slicer's."""
+    points = np.genfromtxt(phantom_files["moving_landmarks"], delimiter=",", skip_header=1)[:, -3:]
+    markup = {
+        "coordinateSystem": "RAS",
+        "controlPoints": [{"position": (p * (-1, -1, 1)).tolist(), "positionStatus": "defined"} for p in points],
+    }
+    (tmp_path / "moving.mrk.json").write_text(json.dumps({"markups": [markup]}))
+    arguments = ["register", phantom_files["fixed"], phantom_files["moving"], "-o", tmp_path / "out"]
+    arguments += ["--fixed-labels", phantom_files["fixed_labels"], "--moving-labels", phantom_files["moving_labels"]]
+    arguments += ["--fixed-landmarks", phantom_files["fixed_landmarks"]]
+    arguments += ["--moving-landmarks", tmp_path / "moving.mrk.json"]
+    arguments += ["--preset", "fast", "--align", "center", "--features", "labels", "--set", "grid.max_voxels=30000"]
+    done = voxelopt(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["settings"]["features"]["name"] == "labels"
+    assert report["overlap"]["after"]["mean"] > report["overlap"]["before"]["mean"]
+    after = landmark_errors(sitk.ReadTransform(str(tmp_path / "out" / "transform.h5")), phantom_files).mean()
+    assert after == pytest.approx(report["constraints"]["after"]["mean"], abs=0.05)
+    assert after < 0.5 * report["constraints"]["solved"]["mean"]
+    assert "no measure of its accuracy" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_evaluate_measures_the_saved_transform(
     voxelopt: Command, registered: Path, phantom_files: dict[str, Path]
 ) -> None:

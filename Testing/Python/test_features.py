@@ -76,13 +76,30 @@ def test_intensity_without_a_window_leaves_untrusted_voxels_out() -> None:
     assert bool(torch.isfinite(constant).all())
 
 
-@pytest.mark.parametrize("name", FEATURE_NAMES)
+@pytest.mark.parametrize("name", ["mind", "intensity"])
 def test_every_extractor_keeps_its_word(name: str) -> None:
     extractor = make_extractor(FeatureOptions(name=name, window=(0.0, 1.0)))
+    assert extractor is not None and extractor.input is None
     features = extractor(textured(1, (9, 10, 11), 0)[0])
     assert features.shape == (extractor.channels, 9, 10, 11)
     assert features.dtype == torch.float32
     assert 0.0 <= float(features.min()) and float(features.max()) <= 1.0
+
+
+@pytest.mark.parametrize("name", FEATURE_NAMES)
+def test_names_say_whether_labels_are_compared(name: str) -> None:
+    options = FeatureOptions(name=name)
+    assert options.uses_labels == name.endswith("labels")
+    assert options.image_features in ("mind", "intensity", "ct-unet", "network", "")
+    assert (options.image_features == "") == (name == "labels")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"label_weight": 0}, {"cache": " "}, {"cache_gib": -1}, {"label_weight": float("nan")}, {"radius": 9}]
+)
+def test_options_that_cannot_be_are_refused(wrong: dict) -> None:
+    with pytest.raises(InputError, match=f"features.{next(iter(wrong))}"):
+        FeatureOptions(**wrong)
 
 
 def test_unknown_features_are_refused_with_the_known_ones() -> None:

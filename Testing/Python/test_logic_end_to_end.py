@@ -122,6 +122,44 @@ def test_an_initial_transform_and_segmentations_reach_the_pipeline(logic: Regist
     assert result.report["overlap"]["after"]["mean"] > result.report["overlap"]["before"]["mean"]
 
 
+def test_landmarks_under_parents_bend_the_result(logic: RegistrationLogic) -> None:
+    """Point lists stand under their volumes' transforms; distances in the report are those in the world."""
+    scene = new_scene()
+    pair = add_sample_pair((28, 32, 40))
+    turn = add_linear_transform(affine(origin=(20.0, -30.0, 12.0), angles=(4.0, -6.0, 8.0)))
+    warp = add_warp_transform(amplitude=6.0, reach=700.0, spacing=50.0)
+    lists = []
+    for node, points, parent in ((pair.fixed, pair.fixed_points, turn), (pair.moving, pair.moving_points, warp)):
+        markups = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode")
+        for point in points.tolist():
+            markups.AddControlPoint(point)
+        for transformable in (node, markups):
+            transformable.SetAndObserveTransformNodeID(parent.GetID())
+        lists.append(markups)
+    fixed_points, moving_points = (
+        map_points(to_world(parent), points)
+        for parent, points in ((turn, pair.fixed_points), (warp, pair.moving_points))
+    )
+
+    result = logic.registerVolumes(
+        pair.fixed,
+        pair.moving,
+        preset="fast",
+        device="cpu",
+        options={"align": "center", "grid.max_voxels": "30000"},
+        fixedLandmarksNode=lists[0],
+        movingLandmarksNode=lists[1],
+    )
+
+    told = result.report["constraints"]
+    before = np.linalg.norm(fixed_points - moving_points, axis=1)
+    assert told["before"]["mean"] == pytest.approx(before.mean(), rel=1e-3)
+    assert told["after"]["mean"] < 0.5 * told["solved"]["mean"]
+    assert error(result.outputTransformNode, fixed_points, moving_points) == pytest.approx(
+        told["after"]["mean"], abs=0.3
+    )
+
+
 @pytest.mark.parametrize(
     ("spoil", "arguments", "words"),
     [

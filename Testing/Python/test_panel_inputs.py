@@ -11,6 +11,7 @@ import pytest
 import slicer
 from panel_support import FIXED_SHAPE, Panel, add_pair, open_panel
 from slicer_scene import add_linear_transform, add_segmentation, add_volume, affine
+from VoxelOptRegistrationLib.mrml.parameters import changed_options, run_arguments
 from VoxelOptRegistrationLib.presets import load_preset, preset_names, read_preset
 
 
@@ -250,3 +251,21 @@ def test_the_panel_follows_a_script_that_sets_parameters(panel: Panel) -> None:
     assert panel.ui.gridMegavoxelsSpinBox.value == 0.3
     with pytest.raises(ValueError):
         panel.parameters.levels = 9
+
+
+def test_landmarks_and_segmentations_to_compare_come_in_pairs(panel: Panel) -> None:
+    """The button says what is still missing; what is chosen reaches the run."""
+    panel.choose()
+    panel.open("alignment")
+    panel.open("advanced")
+    ui, host = panel.ui, panel.host
+    lists = [slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name) for name in ("here", "there")]
+    host.select(ui.fixedLandmarksSelector, lists[0])
+    assert ui.applyButton.text == "Choose both lists of landmarks, or none" and not ui.applyButton.enabled
+    host.select(ui.movingLandmarksSelector, lists[1])
+    assert ui.applyButton.enabled
+    arguments = run_arguments(panel.parameters)
+    assert (arguments["fixedLandmarksNode"], arguments["movingLandmarksNode"]) == tuple(lists)
+    host.select(ui.featuresSelector, "Local structure and both segmentations")
+    assert ui.applyButton.text == "Choose both segmentations to compare" and not ui.applyButton.enabled
+    assert changed_options(panel.parameters)["features.name"] == "mind+labels"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from VoxelOptRegistrationLib.errors import InputError
 from VoxelOptRegistrationLib.options import Alignment, GridOptions, Settings
 from VoxelOptRegistrationLib.phantom import Phantom, make_phantom
 from VoxelOptRegistrationLib.pipeline import Inputs, register
@@ -63,10 +64,17 @@ def test_worker_gives_what_the_pipeline_gives(client: WorkerClient, phantom: Pha
     previews: list[ImageData] = []
     fractions: list[float] = []
     callbacks = Callbacks(progress=lambda step: fractions.append(step.fraction), preview=previews.append)
-    request = asked(phantom, QUICK, fixed_mask=image_data(mask), initial=initial, fixed_name="Liver, arterial")
+    points = {
+        "fixed_landmarks": phantom.fixed_landmarks.points[:5],
+        "moving_landmarks": phantom.moving_landmarks.points[:5],
+    }
+    request = asked(
+        phantom, QUICK, fixed_mask=image_data(mask), initial=initial, fixed_name="Liver, arterial", **points
+    )
     outcome = client.register(request, callbacks).result()
     transform = sitk.AffineTransform(initial[:3, :3].ravel().tolist(), offset)
-    here = register(Inputs(phantom.fixed, phantom.moving, fixed_mask=mask, initial_transform=transform), QUICK)
+    inputs = Inputs(phantom.fixed, phantom.moving, fixed_mask=mask, initial_transform=transform, **points)
+    here = register(inputs, QUICK)
 
     assert np.allclose(outcome.displacement, here.displacement, atol=1e-3)
     assert np.allclose(outcome.inverse_displacement, here.inverse_displacement, atol=1e-3)
@@ -76,6 +84,7 @@ def test_worker_gives_what_the_pipeline_gives(client: WorkerClient, phantom: Pha
     assert np.array_equal(outcome.warped, sitk.GetArrayFromImage(here.warped)) and outcome.warped.dtype == np.int16
     assert outcome.jacobian.min() > 0
     assert set(outcome.report) == set(here.report)
+    assert outcome.report["constraints"]["after"]["n"] == 5
     assert "Liver, arterial" in json.dumps(outcome.report)
     assert fractions == sorted(fractions) and fractions[0] == 0 and fractions[-1] == 1
 
@@ -85,6 +94,12 @@ def test_worker_gives_what_the_pipeline_gives(client: WorkerClient, phantom: Pha
     field = sitk.GetImageFromArray(outcome.displacement.astype(np.float64), isVector=True)
     field.CopyInformation(phantom.fixed)
     assert landmark_error(phantom, sitk.DisplacementFieldTransform(field)) < landmark_error(phantom, transform)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(3), np.zeros((0, 3)), np.zeros((4, 2)), np.full((2, 3), np.nan)])
+def test_landmarks_that_are_no_points_are_refused_at_once(phantom: Phantom, wrong: np.ndarray) -> None:
+    with pytest.raises(InputError, match="fixed landmarks are not points"):
+        asked(phantom, QUICK, fixed_landmarks=wrong, moving_landmarks=np.zeros((2, 3)))
 
 
 def landmark_error(phantom: Phantom, transform: sitk.Transform) -> float:

@@ -33,6 +33,7 @@ descriptors = st.builds(
 )
 images = st.dictionaries(texts, descriptors, max_size=3)
 matrices = st.none() | st.lists(numbers, min_size=16, max_size=16)
+point_lists = st.none() | st.lists(st.lists(numbers, min_size=3, max_size=3), max_size=4)
 messages = st.one_of(
     st.builds(protocol.Hello, texts, texts, whole, whole),
     st.builds(protocol.ProgressMessage, whole, texts, numbers, texts),
@@ -41,7 +42,19 @@ messages = st.one_of(
     st.builds(protocol.Failure, whole, texts, texts, texts, texts),
     st.builds(protocol.DeviceList, st.lists(objects, max_size=3), texts, texts),
     st.builds(protocol.Log, texts),
-    st.builds(protocol.Register, whole, texts, images, objects, matrices, st.booleans(), texts, texts),
+    st.builds(
+        protocol.Register,
+        whole,
+        texts,
+        images,
+        objects,
+        matrices,
+        st.booleans(),
+        texts,
+        texts,
+        point_lists,
+        point_lists,
+    ),
     st.builds(protocol.Cancel, whole),
     st.builds(protocol.Warm),
     st.builds(protocol.AskDevices),
@@ -69,7 +82,7 @@ def test_a_message_is_plain_json_with_a_type(message: Message) -> None:
 
 
 def test_hello_carries_the_version_of_the_protocol() -> None:
-    assert json.loads(encode(protocol.Hello("0.1.0", "3.12.10", 7)))["protocol"] == PROTOCOL == 1
+    assert json.loads(encode(protocol.Hello("0.1.0", "3.12.10", 7)))["protocol"] == PROTOCOL == 2
 
 
 @given(st.binary(max_size=200))
@@ -110,6 +123,8 @@ def test_a_damaged_message_is_refused_or_another_valid_message(message: Message,
         {"type": "progress", "job": 1, "stage": "a", "fraction": float("nan"), "text": ""},
         {"type": "register", "job": 1, "folder": "f", "images": [], "settings": {}},
         {"type": "register", "job": 1, "folder": "f", "images": {}, "matrix": [1.0]},
+        {"type": "register", "job": 1, "folder": "f", "images": {}, "fixed_landmarks": [[1.0, 2.0]]},
+        {"type": "register", "job": 1, "folder": "f", "images": {}, "moving_landmarks": [1.0, 2.0, 3.0]},
         {"type": "register", "job": 1, "folder": "f", "images": {}, "settings": "x"},
     ],
 )

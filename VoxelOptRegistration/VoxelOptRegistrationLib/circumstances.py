@@ -23,7 +23,8 @@ def circumstances(
         "fixed": describe_image(inputs.fixed, inputs.fixed_name),
         "moving": describe_image(inputs.moving, inputs.moving_name),
     }
-    for name in ("fixed_mask", "moving_mask", "fixed_labels", "moving_labels", "initial_transform"):
+    kinds = ("mask", "labels", "landmarks")
+    for name in (*(f"{role}_{kind}" for kind in kinds for role in ("fixed", "moving")), "initial_transform"):
         if getattr(inputs, name) is not None:
             images[name] = "given"
     return {

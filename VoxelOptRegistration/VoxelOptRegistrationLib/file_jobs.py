@@ -31,7 +31,10 @@ OUTPUTS = (
 
 @dataclass(frozen=True)
 class RegistrationFiles:
-    """The files of one registration. Masks and labels lie on the grid of the volume they are named after."""
+    """The files of one registration. Masks and labels lie on the grid of the volume they are named after.
+
+    Landmarks are those that the result is bent to, not those it is measured with.
+    """
 
     fixed: Path
     moving: Path
@@ -40,6 +43,8 @@ class RegistrationFiles:
     moving_mask: Path | None = None
     fixed_labels: Path | None = None
     moving_labels: Path | None = None
+    fixed_landmarks: Path | None = None
+    moving_landmarks: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,12 @@ def register_files(
 
 
 def read_images(files: RegistrationFiles) -> dict[str, Any]:
-    """The checked images and transform by the names of `pipeline.Inputs`; raises `InputError` naming the file at fault.
+    """The checked images, landmarks and transform by the names of `pipeline.Inputs`.
 
-    Without torch, so that wrong files are told at once.
+    Raises `InputError` naming the file at fault. Without torch, so that wrong files are told at once.
     """
     from .images.reading import read_labels, read_mask, read_transform, read_volume
+    from .inspection.landmarks import read_landmarks
 
     images: dict[str, Any] = {"fixed": read_volume(files.fixed), "moving": read_volume(files.moving)}
     for kind, read in (("mask", read_mask), ("labels", read_labels)):
@@ -87,6 +93,9 @@ def read_images(files: RegistrationFiles) -> dict[str, Any]:
             path = getattr(files, f"{role}_{kind}")
             if path:
                 images[f"{role}_{kind}"] = read(path, images[role], f"The {role} {kind}")
+    for name in ("fixed_landmarks", "moving_landmarks"):
+        if getattr(files, name):
+            images[name] = read_landmarks(getattr(files, name)).points
     if files.initial_transform:
         images["initial_transform"] = read_transform(files.initial_transform)
     return images

@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 
 from .circumstances import circumstances
+from .comparison import Comparison, sampled_volume
+from .constraints import bend_to_landmarks, landmark_section
 from .devices import Device, choose_device
-from .features.extractors import Extractor, make_extractor
 from .fields.folds import make_invertible
 from .fields.jacobian import jacobian_determinant
 from .images.alignment import AlignmentResult, prealign
 from .images.displacement import displacement_image, total_displacement, voxel_displacement
 from .images.grid import Grid, plan_working_grid
 from .images.inversion import approximate_inverse, invert_displacement
-from .images.resampling import sample_mask, sample_volume, warp_image
+from .images.resampling import warp_image
 from .inspection.result import inspect_result
 from .options import Settings
 from .progress import Watcher
@@ -48,10 +49,10 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
     with clock.stage("check"):
         inputs = inputs.validated()
         device = choose_device(settings.device)
-        extractor = make_extractor(settings.features)
         fixed_grid = Grid.of(inputs.fixed)
         memory = int(device.free_bytes * USABLE_SHARE)
-        work = plan_working_grid(inputs.fixed, settings.grid, memory, bytes_per_voxel(extractor.channels, settings))
+        comparison = Comparison.plan(inputs, settings.features, memory, watcher.log)
+        work = plan_working_grid(inputs.fixed, settings.grid, memory, bytes_per_voxel(comparison.channels, settings))
     watcher.log(f"Computing on {device.title} ({device.reason}); working grid {_grid_text(work)}.")
     watcher.step("align", 0.02, "Aligning the volumes.")
     with clock.stage("align"):
@@ -65,7 +66,10 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
             background=settings.background,
             watcher=watcher,
         )
-    solution = _solved(inputs, settings, alignment, work, extractor, device, watcher, clock)
+    solution = _solved(inputs, settings, alignment, work, comparison, device, watcher, clock)
+    with clock.stage("landmarks"), memory_errors(device, "the landmarks"):
+        solved = solution
+        solution = bend_to_landmarks(solved, inputs, alignment.transform, work, settings.landmarks)
 
     watcher.step("field", _REFINING[1], "Bringing the field to the fixed volume.")
     with clock.stage("field"), memory_errors(device, "the displacement field"):
@@ -97,6 +101,7 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
             labels=None if labels[0] is None or labels[1] is None else (labels[0], labels[1]),
             background=settings.background,
         )
+        measured |= landmark_section(inputs, settings.landmarks, alignment.transform, work, solved, transform)
     report = {**circumstances(inputs, settings, alignment, work, device), **measured}
     report["timings_s"] = clock.timings()
     watcher.step("inspect", 1.0, "Registered.")
@@ -110,7 +115,7 @@ def _solved(
     settings: Settings,
     alignment: AlignmentResult,
     work: Grid,
-    extractor: Extractor,
+    comparison: Comparison,
     device: Device,
     watcher: Watcher,
     clock: Stopwatch,
@@ -118,11 +123,12 @@ def _solved(
     watcher.step("resample", 0.10, "Resampling the volumes to the working grid.")
     with clock.stage("resample"):
         identity = sitk.Transform(3, sitk.sitkIdentity)
-        fixed = _sampled(inputs.fixed, inputs.fixed_mask, identity, work, settings, device)
-        moving = _sampled(inputs.moving, inputs.moving_mask, alignment.transform, work, settings, device)
+        background = settings.background
+        fixed = sampled_volume(inputs.fixed, inputs.fixed_mask, identity, work, background, device)
+        moving = sampled_volume(inputs.moving, inputs.moving_mask, alignment.transform, work, background, device)
     watcher.step("features", 0.12, "Extracting features.")
     with clock.stage("features"), memory_errors(device, f"the features of {_grid_text(work)}"):
-        features = [extractor(values, trust) for values, trust in (fixed, moving)]
+        features = comparison.features(inputs, (fixed, moving), alignment.transform, work, device, watcher)
 
     fixed_grid = Grid.of(inputs.fixed)
 
@@ -136,27 +142,12 @@ def _solved(
 
     with clock.stage("solve"), memory_errors(device, f"the working grid of {_grid_text(work)}"):
         told = partial(report, "solve", _SOLVING)
-        solution = solve(features[0], features[1], settings, fixed[1], moving[1], told, watcher.check)
+        solution = solve(features[0], features[1], settings, fixed.trust, moving.trust, told, watcher.check)
     with clock.stage("refine"), memory_errors(device, f"the refinement on {_grid_text(work)}"):
         told = partial(report, "refine", _REFINING)
-        solution = refine(solution, features[0], features[1], settings, fixed[1], moving[1], told, watcher.check)
+        solution = refine(solution, features[0], features[1], settings, fixed.trust, moving.trust, told, watcher.check)
         backward = None if solution.backward is None else solution.backward.cpu()
         return Solution(solution.displacement.cpu(), backward, solution.entropy.cpu())
-
-
-def _sampled(
-    image: sitk.Image,
-    mask: sitk.Image | None,
-    transform: sitk.Transform,
-    work: Grid,
-    settings: Settings,
-    device: Device,
-) -> tuple[Tensor, Tensor | None]:
-    """The image on the working grid and where it may be compared; None for everywhere."""
-    values, trust = sample_volume(image, work, transform, background=settings.background)
-    if mask is not None:
-        trust = trust & sample_mask(mask, work, transform)
-    return torch.from_numpy(values).to(device.name), None if trust.all() else torch.from_numpy(trust).to(device.name)
 
 
 def _on_fixed_grid(

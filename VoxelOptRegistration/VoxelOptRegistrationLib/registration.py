@@ -10,13 +10,14 @@ import numpy as np
 import SimpleITK as sitk
 
 from .images.transforms import validate_transform
-from .images.validation import validate_labels, validate_mask, validate_volume
+from .images.validation import validate_labels, validate_mask, validate_pairs, validate_volume
 
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
     """Two volumes and what is known about them; masks and labels lie on the grid of their volume.
 
+    fixed_landmarks, moving_landmarks: the same points in both volumes, (N, 3), LPS mm; the result is bent towards them.
     initial_transform: fixed point -> moving point, LPS mm. The names appear in the report.
     """
 
@@ -26,6 +27,8 @@ class Inputs:
     moving_mask: sitk.Image | None = None
     fixed_labels: sitk.Image | None = None
     moving_labels: sitk.Image | None = None
+    fixed_landmarks: np.ndarray | None = None
+    moving_landmarks: np.ndarray | None = None
     initial_transform: sitk.Transform | None = None
     fixed_name: str = "fixed"
     moving_name: str = "moving"
@@ -40,6 +43,9 @@ class Inputs:
                 image = getattr(self, f"{role}_{kind}")
                 if image is not None:
                     checked[f"{role}_{kind}"] = validate(image, reference, f"The {role} {kind}")
+        if self.fixed_landmarks is not None or self.moving_landmarks is not None:
+            pairs = validate_pairs(self.fixed_landmarks, self.moving_landmarks, fixed, moving)
+            checked["fixed_landmarks"], checked["moving_landmarks"] = pairs
         if self.initial_transform is not None:
             checked["initial_transform"] = validate_transform(self.initial_transform, "The initial transform")
         return dataclasses.replace(self, **checked)

@@ -34,6 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--moving-mask", type=Path, metavar="M", help="where to compare, on the moving grid")
     parser.add_argument("--fixed-labels", type=Path, metavar="L", help="organs in the fixed volume, to measure overlap")
     parser.add_argument("--moving-labels", type=Path, metavar="L", help="the same organs in the moving volume")
+    parser.add_argument(
+        "--fixed-landmarks", type=Path, metavar="P", help="points that shall fit: .csv (LPS), .mrk.json"
+    )
+    parser.add_argument("--moving-landmarks", type=Path, metavar="P", help="the same points in the moving volume")
     add_setting_arguments(parser)
     speech = parser.add_mutually_exclusive_group()
     speech.add_argument("--quiet", action="store_true", help="say nothing unless something is wrong")
@@ -48,7 +52,13 @@ def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="voxelopt, convexadam, samconvex; or one as released, for comparison: voxelopt-paper, ...",
     )
-    parser.add_argument("--features", metavar="NAME", help="what is compared: mind (local structure) or intensity")
+    parser.add_argument(
+        "--features",
+        metavar="NAME",
+        help="what is compared: mind (local structure), intensity, ct-unet (a CT network), network (any other), labels,"
+        " or labels as well, such as mind+labels",
+    )
+    parser.add_argument("--weights", metavar="FILE", help="the network's file: ct-unet's checkpoint, a network's JSON")
     parser.add_argument("--align", metavar="HOW", help="first step: none, center, moments, rigid, affine or auto")
     parser.add_argument(
         "--refine", metavar="HOW", help="last step: none or adam (the method's or the preset's own by default)"
@@ -68,7 +78,12 @@ def settings_from_arguments(options: argparse.Namespace, preset: str | None = No
     settings = load_preset(preset or options.preset)
     if options.method:
         settings = with_method(settings, options.method)
-    named = {"features.name": options.features, "align": options.align, "refine": options.refine}
+    named = {
+        "features.name": options.features,
+        "features.weights": options.weights,
+        "align": options.align,
+        "refine": options.refine,
+    }
     named["device"] = options.device
     settings = apply_overrides(settings, {name: value for name, value in named.items() if value is not None})
     overrides = {}
@@ -93,6 +108,8 @@ def run(options: argparse.Namespace, console: Console, interruption: Interruptio
         options.moving_mask,
         options.fixed_labels,
         options.moving_labels,
+        options.fixed_landmarks,
+        options.moving_landmarks,
     )
     report = register_files(files, settings, options.output, console, interruption)
     seconds = time.monotonic() - start

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..errors import InputError
 from ..options import FeatureOptions
+from .declared_network import DeclaredNetwork
+from .extractor import Extractor, nothing
 from .mind import mind_ssc
+from .universal_unet import UniversalUNet
+from .weight_files import find_checkpoint
 
-FEATURE_NAMES = ("mind", "intensity")
-
-
-class Extractor(Protocol):
-    """An image (Z, Y, X), float32, to features (C, Z, Y, X), float32, C = `channels`; `trust` is where the image is
-    known.
-    """
-
-    @property
-    def channels(self) -> int: ...
-
-    def __call__(self, image: Tensor, trust: Tensor | None = None) -> Tensor: ...
+IMAGE_FEATURES = ("mind", "intensity", "ct-unet", "network")
+FEATURE_NAMES = (*IMAGE_FEATURES, "labels", *(f"{name}+labels" for name in IMAGE_FEATURES))
 
 
 @dataclass(frozen=True)
@@ -32,8 +27,13 @@ class Intensity:
 
     window: tuple[float, float] | None
     channels: int = 1
+    input: None = None
 
-    def __call__(self, image: Tensor, trust: Tensor | None = None) -> Tensor:
+    @property
+    def identity(self) -> str:
+        return f"intensity 1 {self.window}"
+
+    def __call__(self, image: Tensor, trust: Tensor | None = None, checkpoint: Callable[[], None] = nothing) -> Tensor:
         low, high = self.window or _percentile_window(image, trust)
         return ((image - low) / (high - low)).clamp(0.0, 1.0)[None]
 
@@ -46,20 +46,39 @@ class Mind:
     dilation: int
     window: tuple[float, float] | None
     channels: int = 12
+    input: None = None
 
-    def __call__(self, image: Tensor, trust: Tensor | None = None) -> Tensor:
+    @property
+    def identity(self) -> str:
+        return f"mind 1 {self.radius} {self.dilation} {self.window}"
+
+    def __call__(self, image: Tensor, trust: Tensor | None = None, checkpoint: Callable[[], None] = nothing) -> Tensor:
         if self.window is not None:
             image = image.clamp(*self.window)
         return mind_ssc(image, self.radius, self.dilation)
 
 
-def make_extractor(options: FeatureOptions) -> Extractor:
-    """The extractor that `options` describe; raises `InputError` for an unknown name."""
-    if options.name == "mind":
+def make_extractor(options: FeatureOptions, available_bytes: int | None = None) -> Extractor | None:
+    """The extractor that `options` describe, without labels; None for labels alone.
+
+    available_bytes: memory that a network may plan with. Raises `InputError` for an unknown name and for a network
+    whose file is missing or wrong.
+    """
+    if options.name not in FEATURE_NAMES:
+        names = ", ".join(FEATURE_NAMES)
+        raise InputError(f"There are no features called {options.name!r}.", f"Choose one of: {names}.")
+    name = options.image_features
+    if name == "mind":
         return Mind(options.radius, options.dilation, options.window)
-    if options.name == "intensity":
+    if name == "intensity":
         return Intensity(options.window)
-    raise InputError(f"There are no features called {options.name!r}.", f"Choose one of: {', '.join(FEATURE_NAMES)}.")
+    if name == "ct-unet":
+        return UniversalUNet.read(find_checkpoint(options.weights), options.statistics, available_bytes)
+    if name == "network":
+        if options.weights is None:
+            raise InputError("The features 'network' need a network.", "Give its JSON file as features.weights.")
+        return DeclaredNetwork.read(Path(options.weights).expanduser())
+    return None
 
 
 def _percentile_window(image: Tensor, trust: Tensor | None) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 import SimpleITK as sitk
@@ -14,6 +15,8 @@ SMALLEST_SIDE = 8
 """Voxels a side that the solver needs at least."""
 _MEMORY_COARSENING = 2.0
 """Lack of memory may coarsen the spacing this many times beyond what the voxel budget asks for; more is an error."""
+
+_DIRECTIONS = {"L": (1, 0, 0), "R": (-1, 0, 0), "P": (0, 1, 0), "A": (0, -1, 0), "S": (0, 0, 1), "I": (0, 0, -1)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +91,30 @@ class Grid:
         matrix[:3, :3] = self.index_to_world[:3, :3] * factor
         matrix[:3, 3] += self.index_to_world[:3, :3] @ ((factor - 1) / 2)
         return Grid(size_zyx, matrix)
+
+    def with_spacing(self, spacing: float) -> Grid:
+        """The grid over the same field of view whose voxel sides are `spacing` mm, to within half a voxel in all."""
+        sides = [
+            max(SMALLEST_SIDE, round(n * side / spacing)) for n, side in zip(self.size_xyz, self.spacing, strict=True)
+        ]
+        return self.resized((sides[2], sides[1], sides[0]))
+
+    def reoriented(self, axes: str) -> Grid:
+        """The same voxels with array axes that point, as nearly as may be, where `axes` says, slowest axis first.
+
+        axes: one each of R or L, A or P, S or I, for example "SPL" for the array of an upright LPS image.
+        """
+        wanted = np.array([_DIRECTIONS[letter] for letter in reversed(axes)])
+        cosines = wanted @ self.direction
+        order = max(permutations(range(3)), key=lambda p: sum(abs(cosines[i, p[i]]) for i in range(3)))
+        matrix = self.index_to_world.copy()
+        for new, old in enumerate(order):
+            column = self.index_to_world[:3, old]
+            turned = cosines[new, old] < 0
+            matrix[:3, new] = -column if turned else column
+            matrix[:3, 3] += column * (self.size_xyz[old] - 1) if turned else 0.0
+        x, y, z = (self.size_xyz[old] for old in order)
+        return Grid((z, y, x), matrix)
 
 
 def plan_working_grid(fixed: sitk.Image, options: GridOptions, available_bytes: int, bytes_per_voxel: int) -> Grid:

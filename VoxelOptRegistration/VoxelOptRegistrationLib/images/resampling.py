@@ -50,6 +50,22 @@ def sample_volume(
     return result, valid
 
 
+def sample_values(image: sitk.Image, grid: Grid, transform: sitk.Transform | None = None) -> np.ndarray:
+    """`image` at transform(p) for every voxel centre p of `grid`, linear, low-passed where `grid` is coarser.
+
+    float32 (Z, Y, X); beyond the image's field of view its nearest voxel.
+    """
+    transform = transform or sitk.Transform(3, sitk.sitkIdentity)
+    smooth = _low_pass(sitk.Cast(image, sitk.sitkFloat32), _coarsening(Grid.of(image), grid, transform))
+    return sitk.GetArrayFromImage(_resample(smooth, grid.to_reference_image(), transform, sitk.sitkLinear, None))
+
+
+def sample_nearest(image: sitk.Image, grid: Grid, transform: sitk.Transform | None = None) -> np.ndarray:
+    """`image` at transform(p) for every voxel centre p of `grid`, nearest, (Z, Y, X) of its own type; 0 outside it."""
+    transform = transform or sitk.Transform(3, sitk.sitkIdentity)
+    return sitk.GetArrayFromImage(_resample(image, grid.to_reference_image(), transform, sitk.sitkNearestNeighbor, 0.0))
+
+
 def sample_mask(mask: sitk.Image, grid: Grid, transform: sitk.Transform | None = None) -> np.ndarray:
     """`mask` at transform(p) for every voxel centre p of `grid`, nearest: bool (Z, Y, X), False outside it."""
     transform = transform or sitk.Transform(3, sitk.sitkIdentity)

@@ -94,3 +94,33 @@ def affine_transform(matrix: np.ndarray) -> sitk.AffineTransform:
     transform.SetMatrix(np.asarray(matrix, float)[:3, :3].ravel().tolist())
     transform.SetTranslation(np.asarray(matrix, float)[:3, 3].tolist())
     return transform
+
+
+def inverse_points(transform: sitk.Transform, points: np.ndarray, iterations: int = 50) -> np.ndarray:
+    """The points (N, 3) that `transform` maps to `points`, LPS mm; closest found where it is not linear.
+
+    Newton steps with the Jacobian by differences, halved where they do not help.
+    """
+    linear = affine_matrix(transform)
+    if linear is not None:
+        back = np.linalg.inv(linear)
+        return points @ back[:3, :3].T + back[:3, 3]
+
+    def mapped(point: np.ndarray) -> np.ndarray:
+        return np.array(transform.TransformPoint(point.tolist()))
+
+    def solved(goal: np.ndarray) -> np.ndarray:
+        at = goal
+        rest = goal - mapped(at)
+        for _ in range(iterations):
+            if np.linalg.norm(rest) < 1e-6:
+                break
+            columns = [(mapped(at + step) - mapped(at - step)) / 2.0 for step in np.eye(3)]
+            step = np.linalg.lstsq(np.stack(columns, axis=1), rest, rcond=1e-3)[0]
+            while np.linalg.norm(step) > 1e-9 and np.linalg.norm(goal - mapped(at + step)) >= np.linalg.norm(rest):
+                step = step / 2
+            at = at + step
+            rest = goal - mapped(at)
+        return at
+
+    return np.array([solved(point) for point in np.asarray(points, float)]).reshape(-1, 3)

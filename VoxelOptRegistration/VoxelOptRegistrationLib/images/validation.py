@@ -65,6 +65,33 @@ def validate_labels(image: sitk.Image, reference: sitk.Image, name: str) -> sitk
     return labels
 
 
+def validate_pairs(
+    fixed_points: np.ndarray | None, moving_points: np.ndarray | None, fixed: sitk.Image, moving: sitk.Image
+) -> tuple[np.ndarray, np.ndarray]:
+    """The landmark pairs as float64 (N, 3), LPS mm; InputError unless all are complete, finite and in their volumes."""
+    if fixed_points is None or moving_points is None:
+        given = "moving" if fixed_points is None else "fixed"
+        raise InputError(f"Only {given} landmarks are given.", "Give the same points for both volumes, or none.")
+    points = [np.asarray(p, np.float64).reshape(-1, 3) for p in (fixed_points, moving_points)]
+    if len(points[0]) != len(points[1]) or not len(points[0]):
+        raise InputError(
+            f"There are {len(points[0])} fixed and {len(points[1])} moving landmarks.",
+            "Give the same points in the same order for both volumes.",
+        )
+    for found, image, role in ((points[0], fixed, "fixed"), (points[1], moving, "moving")):
+        for number, point in enumerate(found.tolist(), start=1):
+            text = ", ".join(f"{value:.1f}" for value in point)
+            if not np.isfinite(point).all():
+                raise InputError(f"Point {number} of the {role} landmarks is not finite.", "Correct or remove it.")
+            index = np.array(image.TransformPhysicalPointToContinuousIndex(point))
+            if (index < -0.5).any() or (index > np.array(image.GetSize()) - 0.5).any():
+                raise InputError(
+                    f"Point {number} of the {role} landmarks ({text} mm, LPS) lies outside the {role} volume.",
+                    "Check its place, and that the coordinates are LPS rather than RAS.",
+                )
+    return points[0], points[1]
+
+
 def validate_on_grid(image: sitk.Image, reference: sitk.Image, name: str) -> sitk.Image:
     """Return `image` as a 3-D scalar image; InputError unless it lies on the grid of `reference`."""
     image = validate_scalar_grid(image, name)

@@ -28,6 +28,12 @@ def summary_rows(report: dict[str, Any]) -> list[Row]:
             count, largest = after[region]["n"], _mm(after[region]["max"])
             hint = f"{count} point{'s' if count > 1 else ''}; largest {largest}"
             rows.append((name, _mm(before[region]["mean"]), _mm(after[region]["mean"]), hint))
+    if "constraints" in report:
+        used = report["constraints"]
+        pairs, alone = used["after"]["n"], _mm(used["solved"]["mean"])
+        hint = f"{pairs} pairs that the result was bent to, so no measure of its accuracy; {alone} without them"
+        name = "Distance of the given landmarks, mean"
+        rows.append((name, _mm(used["before"]["mean"]), _mm(used["after"]["mean"]), hint))
     rows += _jacobian_rows(report.get("jacobian", {}), report.get("jacobian_body", {}))
     entropy = report.get("entropy", {})
     if entropy.get("voxels"):

@@ -22,6 +22,8 @@ Measured (`result.inspect_result`):
     displacement                 {"whole", "beyond_affine": `statistics.length_statistics` of the region}
     inverse_consistency          `consistency.inverse_consistency`
     overlap, landmarks           {"before", "after"}: `overlap.overlap`, `landmarks.target_registration_error`; if given
+    constraints                  {"weight", "radius_mm", "before", "solved", "after"}: the error of landmarks that the
+                                 result was bent to (`constraints.landmark_section`); no measure of its accuracy
     worst_voxels                 `worst.worst_voxels`: where to look first
     histograms                   {"jacobian", "entropy": `statistics.histogram`} of the region
     warnings                     sentences (`findings.find_warnings`)

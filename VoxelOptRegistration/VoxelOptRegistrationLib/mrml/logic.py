@@ -17,6 +17,7 @@ from ..worker.client import WorkerClient
 from ..worker.data import DeviceAnswer, ImageData, RegistrationOutcome, RegistrationRequest
 from .environment import python_executable, require_torch, temporary_folder
 from .job import POLL_MILLISECONDS, Listeners, RegistrationJob, Scheduler
+from .landmarks import landmark_pairs
 from .masks import label_images, mask_image
 from .outputs import (
     DEFAULT_OUTPUTS,
@@ -88,14 +89,18 @@ class RegistrationLogic:
         createInverseTransform: bool = False,
         livePreview: bool = False,
         logCallback: Callable[[str], None] | None = None,
+        fixedLandmarksNode: slicer.vtkMRMLMarkupsNode | None = None,
+        movingLandmarksNode: slicer.vtkMRMLMarkupsNode | None = None,
     ) -> RegistrationResult | RegistrationJob:
         """Find the displacement that brings the moving volume onto the fixed one.
 
         Volumes may be oblique, left-handed, and under parent transforms, which are respected. Masks and segmentations
         are label map volumes or segmentations; a mask is the union of its segments, or of those named by
         fixedMaskSegmentIDs and movingMaskSegmentIDs; structures of the two segmentations are matched by name and used
-        to measure overlap. The initial transform is one that the moving volume could be
-        put under to lie roughly on the fixed one, linear or not; it becomes part of the result.
+        to measure overlap, and, with features such as ``{"features.name": "mind+labels"}``, to register. Landmarks are
+        markups with the same points in the same order; the result is bent towards them, by the options landmarks.weight
+        and landmarks.radius. The initial transform is one that the moving volume could be put under to lie roughly on
+        the fixed one, linear or not; it becomes part of the result.
 
         The output transform is a displacement grid between world positions: `applyTransform` puts the moving volume
         under it, nothing is applied otherwise. The output volumes lie on the fixed volume's voxels and under its parent
@@ -123,6 +128,8 @@ class RegistrationLogic:
             "moving mask": movingMaskNode,
             "fixed segmentation": fixedSegmentationNode,
             "moving segmentation": movingSegmentationNode,
+            "fixed landmarks": fixedLandmarksNode,
+            "moving landmarks": movingLandmarksNode,
         }
         check_outputs(outputs, read)
         check_chains(fixedVolumeNode, movingVolumeNode, outputs, initialTransformNode)
@@ -134,6 +141,7 @@ class RegistrationLogic:
         labels: tuple[ImageData | None, ImageData | None] = (None, None)
         if fixedSegmentationNode is not None:
             labels = label_images(fixedSegmentationNode, movingSegmentationNode, fixed, moving)
+        landmarks = landmark_pairs(fixedLandmarksNode, movingLandmarksNode, fixed, moving)
         request = RegistrationRequest(
             fixed=fixed.image_data(),
             moving=moving.image_data(),
@@ -145,6 +153,8 @@ class RegistrationLogic:
             if initialTransformNode is not None
             else None,
             settings=settings,
+            fixed_landmarks=landmarks[0],
+            moving_landmarks=landmarks[1],
         )
         date = datetime.now(timezone.utc).isoformat(timespec="seconds")
         provenance = provenance_attributes(__version__, date, settings, fixedVolumeNode, movingVolumeNode)

@@ -42,6 +42,8 @@ class Parameters(Protocol):
     movingSegmentation: slicer.vtkMRMLNode | None
     initialTransform: slicer.vtkMRMLTransformNode | None
     alignment: Enum
+    fixedLandmarks: slicer.vtkMRMLMarkupsNode | None
+    movingLandmarks: slicer.vtkMRMLMarkupsNode | None
     features: Enum
     useWindow: bool
     windowLow: float
@@ -65,6 +67,8 @@ class Missing(Enum):
     MOVING = "moving volume"
     DIFFERENT = "two different volumes"
     SEGMENTATION = "second segmentation"
+    SEGMENTATIONS = "segmentation of each volume"
+    LANDMARKS = "second list of landmarks"
 
 
 def missing_input(parameters: Parameters | None) -> Missing:
@@ -77,6 +81,10 @@ def missing_input(parameters: Parameters | None) -> Missing:
         return Missing.DIFFERENT
     if (parameters.fixedSegmentation is None) != (parameters.movingSegmentation is None):
         return Missing.SEGMENTATION
+    if parameters.fixedSegmentation is None and parameters.features.value.endswith("labels"):
+        return Missing.SEGMENTATIONS
+    if (parameters.fixedLandmarks is None) != (parameters.movingLandmarks is None):
+        return Missing.LANDMARKS
     check_volume(parameters.fixedVolume, "fixed volume")
     check_volume(parameters.movingVolume, "moving volume")
     return Missing.NOTHING
@@ -177,5 +185,7 @@ def run_arguments(parameters: Parameters) -> dict[str, Any]:
         "fixedSegmentationNode": parameters.fixedSegmentation,
         "movingSegmentationNode": parameters.movingSegmentation,
         "initialTransformNode": parameters.initialTransform,
+        "fixedLandmarksNode": parameters.fixedLandmarks,
+        "movingLandmarksNode": parameters.movingLandmarks,
         "options": {"align": parameters.alignment.value, **changed_options(parameters)},
     }

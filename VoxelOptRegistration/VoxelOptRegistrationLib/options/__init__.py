@@ -9,12 +9,14 @@ from .choices import (
     Hyperprior,
     Regulariser,
     Smoothing,
+    Statistics,
     Ties,
     Unit,
 )
 from .convexadam import ConvexAdamOptions
 from .descent import DescentOptions
 from .features import FeatureOptions
+from .landmarks import LandmarkOptions
 from .samconvex import SAMConvexOptions
 from .settings import GridOptions, Settings
 from .voxelopt import VoxelOptOptions
@@ -32,8 +34,10 @@ __all__ = [
     "Hyperprior",
     "Regulariser",
     "SAMConvexOptions",
+    "LandmarkOptions",
     "Settings",
     "Smoothing",
+    "Statistics",
     "Ties",
     "Unit",
     "VoxelOptOptions",

@@ -77,3 +77,10 @@ class Hyperprior(str, Enum):
 
     BETA = "beta"
     NORMAL = "normal"
+
+
+class Statistics(str, Enum):
+    """What a network's normalisation layers measure: the whole volume, as the CT network was released, or each tile."""
+
+    VOLUME = "volume"
+    TILE = "tile"

@@ -9,6 +9,7 @@ from .checks import require
 from .choices import Alignment
 from .convexadam import ConvexAdamOptions
 from .features import FeatureOptions
+from .landmarks import LandmarkOptions
 from .samconvex import SAMConvexOptions
 from .voxelopt import VoxelOptOptions
 
@@ -44,6 +45,7 @@ class Settings:
     device: str = "auto"
     background: float | None = None
     features: FeatureOptions = field(default_factory=FeatureOptions)
+    landmarks: LandmarkOptions = field(default_factory=LandmarkOptions)
     grid: GridOptions = field(default_factory=GridOptions)
     solver: VoxelOptOptions = field(default_factory=VoxelOptOptions)
     convexadam: ConvexAdamOptions = field(default_factory=ConvexAdamOptions)

@@ -5,7 +5,13 @@ from __future__ import annotations
 from enum import Enum
 from typing import Annotated, Union
 
-from slicer import vtkMRMLLabelMapVolumeNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode, vtkMRMLTransformNode
+from slicer import (
+    vtkMRMLLabelMapVolumeNode,
+    vtkMRMLMarkupsFiducialNode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
+    vtkMRMLTransformNode,
+)
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 
@@ -58,12 +64,16 @@ class FeatureChoice(Enum):
 
     MIND = "mind"
     INTENSITY = "intensity"
+    STRUCTURE_AND_LABELS = "mind+labels"
+    LABELS = "labels"
 
     def label(self) -> str:
         """What the panel calls it."""
         return {
             FeatureChoice.MIND: _("Local structure (any contrast)"),
             FeatureChoice.INTENSITY: _("Gray values (same contrast)"),
+            FeatureChoice.STRUCTURE_AND_LABELS: _("Local structure and both segmentations"),
+            FeatureChoice.LABELS: _("Both segmentations alone"),
         }[self]
 
 
@@ -99,6 +109,8 @@ class VoxelOptRegistrationParameterNode:
 
     initialTransform: vtkMRMLTransformNode
     alignment: AlignmentChoice = AlignmentChoice.AUTO
+    fixedLandmarks: vtkMRMLMarkupsFiducialNode
+    movingLandmarks: vtkMRMLMarkupsFiducialNode
 
     loadedPreset: str = ""
     features: FeatureChoice = FeatureChoice.MIND

@@ -201,6 +201,8 @@ class RunSection:
             Missing.MOVING: _("Choose a moving volume"),
             Missing.DIFFERENT: _("Choose two different volumes"),
             Missing.SEGMENTATION: _("Choose both segmentations, or none"),
+            Missing.SEGMENTATIONS: _("Choose both segmentations to compare"),
+            Missing.LANDMARKS: _("Choose both lists of landmarks, or none"),
         }[missing], ""
 
     def _show_pair(self) -> None:

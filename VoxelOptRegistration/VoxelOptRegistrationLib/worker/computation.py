@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from ..progress import Watcher
 from .failures import computation_error
 
 if TYPE_CHECKING:
+    import numpy as np
     import SimpleITK as sitk
 
     from ..pipeline import Result
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Volumes:
-    """A job's input as SimpleITK objects: `images` and `names` by the field names of `pipeline.Inputs`."""
+    """A job's input: `images`, `names` and `landmarks` by the field names of `pipeline.Inputs`."""
 
     images: dict[str, sitk.Image]
     initial_transform: sitk.Transform | None
     names: dict[str, str]
+    landmarks: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 Compute = Callable[[Volumes, dict[str, Any], Watcher], "Result"]
@@ -60,5 +62,6 @@ def run_pipeline(volumes: Volumes, settings: dict[str, Any], watcher: Watcher) -
     from ..pipeline import Inputs, register
     from ..presets import settings_from_dict
 
-    inputs = Inputs(**volumes.images, initial_transform=volumes.initial_transform, **volumes.names)
+    given: dict[str, Any] = {**volumes.images, **volumes.landmarks, **volumes.names}
+    inputs = Inputs(**given, initial_transform=volumes.initial_transform)
     return register(inputs, settings_from_dict(settings), watcher)

@@ -44,7 +44,10 @@ def read_request(folder: Path, message: Register) -> Volumes:
     elif message.matrix is not None:
         matrix = np.array(message.matrix, dtype=np.float64).reshape(4, 4)
         transform = sitk.AffineTransform(matrix[:3, :3].ravel().tolist(), matrix[:3, 3].tolist())
-    return Volumes(images, transform, {"fixed_name": message.fixed_name, "moving_name": message.moving_name})
+    names = {"fixed_name": message.fixed_name, "moving_name": message.moving_name}
+    points = {"fixed_landmarks": message.fixed_landmarks, "moving_landmarks": message.moving_landmarks}
+    landmarks = {name: np.array(rows, dtype=np.float64) for name, rows in points.items() if rows is not None}
+    return Volumes(images, transform, names, landmarks)
 
 
 def write_image(folder: Path, name: str, image: sitk.Image) -> ImageDescriptor:

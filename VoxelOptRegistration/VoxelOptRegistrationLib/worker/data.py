@@ -24,6 +24,14 @@ def _matrix(value: np.ndarray, name: str) -> np.ndarray:
     return matrix
 
 
+def _points(value: np.ndarray, name: str) -> np.ndarray:
+    """The points `value` as float64 (N, 3); raises `InputError` where they are none."""
+    points = np.asarray(value, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 3 or not len(points) or not np.isfinite(points).all():
+        raise InputError(f"The {name} are not points in space.", "Give one or more, three finite coordinates each.")
+    return points
+
+
 @dataclass(frozen=True, eq=False)
 class ImageData:
     """A volume and where it lies.
@@ -58,6 +66,7 @@ class RegistrationRequest:
     no initial transform.
     settings: the JSON form of `options.Settings`, as `presets.settings_to_dict` makes it.
     fixed_name, moving_name: what the report calls the volumes.
+    fixed_landmarks, moving_landmarks: the same points in both, (N, 3), LPS, mm; None for none.
     """
 
     fixed: ImageData
@@ -70,6 +79,8 @@ class RegistrationRequest:
     settings: dict[str, Any] = field(default_factory=dict)
     fixed_name: str = "fixed"
     moving_name: str = "moving"
+    fixed_landmarks: np.ndarray | None = None
+    moving_landmarks: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for name, image in self.volumes().items():
@@ -80,6 +91,9 @@ class RegistrationRequest:
                 raise InputError("The initial displacement holds no vectors.", "Give three components per voxel, mm.")
         elif self.initial is not None:
             object.__setattr__(self, "initial", _matrix(self.initial, "initial transform"))
+        for name in ("fixed_landmarks", "moving_landmarks"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _points(getattr(self, name), name.replace("_", " ")))
 
     def volumes(self) -> dict[str, ImageData]:
         """The scalar volumes given, by field name."""

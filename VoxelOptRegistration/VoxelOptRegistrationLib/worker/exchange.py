@@ -25,7 +25,9 @@ def write_request(request: RegistrationRequest, folder: Path, number: int, previ
         matrix = [float(number) for number in request.initial.ravel()]
     images = {name: write_array(folder, name, image.array, image.index_to_world) for name, image in volumes.items()}
     names = (request.fixed_name, request.moving_name)
-    message = Register(number, folder.name, images, request.settings, matrix, previews, *names)
+    points = (request.fixed_landmarks, request.moving_landmarks)
+    landmarks = [None if found is None else found.tolist() for found in points]
+    message = Register(number, folder.name, images, request.settings, matrix, previews, *names, *landmarks)
     try:
         encode(message)
     except (TypeError, ValueError) as error:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from .arrays import ImageDescriptor
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 
 class ProtocolError(Exception):
@@ -100,7 +100,8 @@ class Register:
 
     folder: name of the job's private folder, inside the one given to the worker at its start; images: by the field
     names of `data.RegistrationRequest`, the initial displacement as "initial"; matrix: initial transform, 16 numbers
-    row by row, LPS, mm; previews: whether anybody looks at them; the names are for the report.
+    row by row, LPS, mm; previews: whether anybody looks at them; the names are for the report; landmarks: three numbers
+    a point, LPS, mm.
     """
 
     type: ClassVar[str] = "register"
@@ -112,6 +113,8 @@ class Register:
     previews: bool = False
     fixed_name: str = "fixed"
     moving_name: str = "moving"
+    fixed_landmarks: list[list[float]] | None = None
+    moving_landmarks: list[list[float]] | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,10 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
+def _is_point(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
+
+
 _CHECKS: dict[str, Callable[[object], bool]] = {
     "str": lambda value: isinstance(value, str),
     "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
@@ -177,6 +184,7 @@ _CHECKS: dict[str, Callable[[object], bool]] = {
     "bool": lambda value: isinstance(value, bool),
     "dict[str, Any]": lambda value: isinstance(value, dict),
     "list[dict[str, Any]]": lambda value: isinstance(value, list) and all(isinstance(part, dict) for part in value),
+    "list[list[float]] | None": lambda value: value is None or (isinstance(value, list) and all(map(_is_point, value))),
     "list[float] | None": lambda value: (
         value is None or (isinstance(value, list) and len(value) == 16 and all(map(_is_number, value)))
     ),
