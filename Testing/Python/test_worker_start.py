@@ -47,6 +47,14 @@ def test_hello_comes_first_and_without_torch(tmp_path: Path) -> None:
     assert hello["pid"] > 0 and rest == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has priority classes, which Python cannot ask for")
+def test_the_process_lets_others_go_first(tmp_path: Path) -> None:
+    with stand_in_client(tmp_path) as client:
+        begin(client, "slow")
+        assert client.pid is not None
+        assert os.getpriority(os.PRIO_PROCESS, client.pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
+
+
 def test_lines_that_are_no_messages_are_answered_with_log_lines(tmp_path: Path) -> None:
     answers = converse(tmp_path, "", "nonsense", '{"type":"explode"}', '{"type":"shutdown"}')
     assert [answer["type"] for answer in answers] == ["hello", "log", "log", "log"]

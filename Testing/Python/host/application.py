@@ -170,7 +170,6 @@ class qSlicerApplication(QObject):
         self._modules = qSlicerModuleManager()
         self._settings = QSettings(str(folder / "Slicer.ini"), QSettings.Format.IniFormat)
         self.window = qSlicerMainWindow(dict(self._layouts.widgets))
-        self.paused = 0
 
     temporaryPath = Property(str, lambda self: str(self._folder))
 
@@ -196,10 +195,12 @@ class qSlicerApplication(QObject):
         return StartupEnvironment()
 
     def pauseRender(self) -> None:
-        self.paused += 1
+        for widget in self._layouts.widgets.values():
+            widget.sliceView().pauseRender()
 
     def resumeRender(self) -> None:
-        self.paused -= 1
+        for widget in self._layouts.widgets.values():
+            widget.sliceView().resumeRender()
 
     def setOverrideCursor(self, cursor: Any) -> None:
         QApplication.setOverrideCursor(cursor)

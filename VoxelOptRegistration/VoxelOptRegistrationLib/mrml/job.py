@@ -15,9 +15,9 @@ from ..progress import Progress
 from ..worker.client import WorkerClient
 from ..worker.data import Callbacks, ImageData, RegistrationOutcome, RegistrationRequest
 from ..worker.job import JobState
+from .drawing import Scheduler
 from .preparation import Preparation
 
-Scheduler = Callable[[int, Callable[[], None]], None]
 POLL_MILLISECONDS = 100
 ENDING_MILLISECONDS = 5
 

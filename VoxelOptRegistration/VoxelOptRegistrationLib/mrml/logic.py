@@ -15,8 +15,9 @@ from ..presets import apply_overrides, load_preset, settings_to_dict
 from ..progress import Progress
 from ..worker.client import WorkerClient
 from ..worker.data import DeviceAnswer, ImageData, RegistrationOutcome, RegistrationRequest
+from .drawing import Scheduler
 from .environment import python_executable, require_torch, temporary_folder
-from .job import POLL_MILLISECONDS, Listeners, RegistrationJob, Scheduler
+from .job import POLL_MILLISECONDS, Listeners, RegistrationJob
 from .masks import label_images, mask_image
 from .outputs import (
     DEFAULT_OUTPUTS,
@@ -166,15 +167,16 @@ class RegistrationLogic:
         watched = {"fixed volume": fixedVolumeNode, "moving volume": movingVolumeNode}
         watched.update({f"output {name}": node for name, node in outputs.given().items()})
         require_torch()
+        scheduler = None if waitForCompletion else self._scheduler
         self._job = RegistrationJob(
             self._worker(),
             request,
             prepare,
             finish,
             watched,
-            None if waitForCompletion else self._scheduler,
+            scheduler,
             Listeners(progressCallback, logCallback, completedCallback),
-            LivePreview(fixedVolumeNode, movingVolumeNode, outputTransformNode) if livePreview else None,
+            LivePreview(fixedVolumeNode, movingVolumeNode, outputTransformNode, scheduler) if livePreview else None,
         )
         return self._completed(self._job) if waitForCompletion else self._job
 
