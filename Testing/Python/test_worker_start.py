@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from VoxelOptRegistrationLib.errors import ComputationError
 from VoxelOptRegistrationLib.worker.client import WorkerClient
 from VoxelOptRegistrationLib.worker.data import Callbacks
 from VoxelOptRegistrationLib.worker.job import JobState
-from worker_support import empty, gone, request, stand_in_client, until
+from worker_support import begin, empty, gone, request, stand_in_client, until
 
 
 def converse(folder: Path, *lines: str, python_path: Path | None = None) -> list[dict]:

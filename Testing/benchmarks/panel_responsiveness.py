@@ -3,9 +3,9 @@
 A generated pair is registered from the real panel in the stand-in host, with the real registration process. Every turn
 of the event loop is measured, from the press of Apply until what the end of the run has changed is drawn: progress,
 previews, log, outputs, and the slice views, which draw themselves when Slicer's do. Printed are the longest turns, the
-panel's work and the drawing in them apart and together, and how much of it this thread was computing: the rest is waiting
-for a processor, for the other thread that VTK draws with, or for a file. What takes longest in drawing, the reslicing of
-the volumes, is done in Slicer too; what OpenGL does in software here, Slicer does on the graphics card.
+panel's work and the drawing in them apart and together, and how much of it this thread was computing: the rest is
+waiting for a processor, for the other thread that VTK draws with, or for a file. What takes longest in drawing, the
+reslicing of the volumes, is done in Slicer too; what OpenGL does in software here, Slicer does on the graphics card.
 
     python Testing/benchmarks/panel_responsiveness.py [Z Y X]
 """
@@ -104,7 +104,7 @@ def main(size_zyx: tuple[int, int, int]) -> int:
         meter.print_longest("longest turns of the event loop (panel + drawing):", lambda turn: turn.whole, 8)
         meter.print_longest("longest work of the panel:", lambda turn: turn.panel, 4)
         for view in views:
-            longest = ", ".join(f"{1000 * seconds:.0f}" for seconds in sorted((d[1] for d in view.drawings))[-5:])
+            longest = ", ".join(f"{1000 * seconds:.0f}" for seconds in sorted(d[1] for d in view.drawings)[-5:])
             print(f"longest drawings of view {view.name}: {longest} ms")
         longest = max(turn.whole for turn in meter.turns)
         print(f"longest turn: {longest:.1f} ms, limit {LIMIT_MILLISECONDS:.0f} ms")

@@ -47,9 +47,9 @@ class qMRMLSliceView(QLabel):
     """The picture of a slice, drawn by Slicer's own code at the times at which ctkVTKAbstractView draws.
 
     A change of the scene draws nothing at once: it starts the view's timer, and more changes until then are drawn
-    together. A change that comes when the timer is overdue is drawn at once. While drawing is paused, what was asked for
-    waits for the end of the pause. Slicer shows what was drawn straight from the graphics card; here pixels are only read
-    back for pictures.
+    together. A change that comes when the timer is overdue is drawn at once. While drawing is paused, what was asked
+    for waits for the end of the pause. Slicer shows what was drawn straight from the graphics card; here pixels are
+    only read back for pictures.
     """
 
     pythonqt_methods = (

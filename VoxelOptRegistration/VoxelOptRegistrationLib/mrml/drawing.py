@@ -19,8 +19,9 @@ NEXT_MILLISECONDS = 5
 def drawn_in_turn(scheduler: Scheduler | None) -> Iterator[None]:
     """Let slice views draw what the block changes one after another, each in an event of its own, from 20 ms after it.
 
-    Left alone, all views of the application wait equally long and then draw in one event, during which mouse and keyboard
-    go unanswered. scheduler: like ``qt.QTimer.singleShot``; without one, or without views, nothing is different.
+    Left alone, all views of the application wait equally long and then draw in one event, during which mouse and
+    keyboard go unanswered. scheduler: like ``qt.QTimer.singleShot``; without one, or without views, nothing is
+    different.
     """
     views = _slice_views() if scheduler is not None else []
     for view in views:
@@ -46,5 +47,6 @@ def _let_go(views: list[Any], scheduler: Scheduler, wait: int) -> None:
 def _slice_views() -> list[Any]:
     application = getattr(slicer, "app", None)
     manager = application.layoutManager() if application is not None else None
-    names = manager.sliceViewNames() if manager is not None else ()
-    return [manager.sliceWidget(name).sliceView() for name in names]
+    if manager is None:
+        return []
+    return [manager.sliceWidget(name).sliceView() for name in manager.sliceViewNames()]

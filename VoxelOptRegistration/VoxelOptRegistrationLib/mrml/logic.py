@@ -24,6 +24,7 @@ from .outputs import (
     OutputNodes,
     check_chains,
     check_outputs,
+    output_words,
     provenance_attributes,
     write_outputs,
 )
@@ -32,6 +33,7 @@ from .prepared import PreparedOutputs, prepare_outputs
 from .preview import LivePreview
 from .record import Registration, remember
 from .transforms import apply_transform, initial_transform
+from .translation import tr as _
 from .volumes import place_volume
 
 
@@ -115,22 +117,22 @@ class RegistrationLogic:
         outputs = OutputNodes(
             outputTransformNode, outputVolumeNode, entropyVolumeNode, jacobianVolumeNode, outputInverseTransformNode
         )
-        fixed = place_volume(fixedVolumeNode, "fixed volume")
-        moving = place_volume(movingVolumeNode, "moving volume", ignored=outputTransformNode)
+        fixed = place_volume(fixedVolumeNode, _("fixed volume"))
+        moving = place_volume(movingVolumeNode, _("moving volume"), ignored=outputTransformNode)
         read = {
-            "fixed volume": fixedVolumeNode,
-            "moving volume": movingVolumeNode,
-            "fixed mask": fixedMaskNode,
-            "moving mask": movingMaskNode,
-            "fixed segmentation": fixedSegmentationNode,
-            "moving segmentation": movingSegmentationNode,
+            _("fixed volume"): fixedVolumeNode,
+            _("moving volume"): movingVolumeNode,
+            _("fixed mask"): fixedMaskNode,
+            _("moving mask"): movingMaskNode,
+            _("fixed segmentation"): fixedSegmentationNode,
+            _("moving segmentation"): movingSegmentationNode,
         }
         check_outputs(outputs, read)
         check_chains(fixedVolumeNode, movingVolumeNode, outputs, initialTransformNode)
         settings = settings_to_dict(replace(apply_overrides(load_preset(preset), dict(options or {})), device=device))
         if (fixedSegmentationNode is None) != (movingSegmentationNode is None):
             raise InputError(
-                "Only one segmentation is given.", "Give both, so that their overlap can be measured, or none."
+                _("Only one segmentation is given."), _("Give both, so that their overlap can be measured, or none.")
             )
         labels: tuple[ImageData | None, ImageData | None] = (None, None)
         if fixedSegmentationNode is not None:
@@ -138,8 +140,8 @@ class RegistrationLogic:
         request = RegistrationRequest(
             fixed=fixed.image_data(),
             moving=moving.image_data(),
-            fixed_mask=mask_image(fixedMaskNode, fixed, "fixed mask", fixedMaskSegmentIDs),
-            moving_mask=mask_image(movingMaskNode, moving, "moving mask", movingMaskSegmentIDs),
+            fixed_mask=mask_image(fixedMaskNode, fixed, _("fixed mask"), fixedMaskSegmentIDs),
+            moving_mask=mask_image(movingMaskNode, moving, _("moving mask"), movingMaskSegmentIDs),
             fixed_labels=labels[0],
             moving_labels=labels[1],
             initial=initial_transform(initialTransformNode, fixed.geometry)
@@ -164,8 +166,8 @@ class RegistrationLogic:
                 written.transform, written.volume, written.entropy, written.jacobian, written.inverse, report
             )
 
-        watched = {"fixed volume": fixedVolumeNode, "moving volume": movingVolumeNode}
-        watched.update({f"output {name}": node for name, node in outputs.given().items()})
+        watched = {_("fixed volume"): fixedVolumeNode, _("moving volume"): movingVolumeNode}
+        watched.update({output_words(name): node for name, node in outputs.given().items()})
         require_torch()
         scheduler = None if waitForCompletion else self._scheduler
         self._job = RegistrationJob(

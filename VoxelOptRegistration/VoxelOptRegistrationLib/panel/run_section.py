@@ -17,6 +17,7 @@ from ..mrml.parameters import Missing, missing_input
 from ..progress import Progress
 from ..qa.layers import SavedViews, read_views, restore_views
 from ..worker.job import JobState
+from .error_words import error_words
 from .stages import TimeLeft, duration_words, progress_words, time_share
 
 LOG_LINES = 5000
@@ -163,7 +164,7 @@ class RunSection:
         with drawn_in_turn(qt.QTimer.singleShot):
             self._show_end(job, views)
         if job.error is not None and not isinstance(job.error, (Cancelled, InputError)):
-            slicer.util.errorDisplay(_("The registration failed."), detailedText=str(job.error))
+            slicer.util.errorDisplay(_("The registration failed."), detailedText=error_words(job.error))
         self.update()
         self._changed()
 
@@ -228,6 +229,7 @@ class RunSection:
 
     def _fail(self, error: RegistrationError) -> None:
         cancelled = isinstance(error, Cancelled)
-        self._say(str(error), "" if cancelled else _ERROR_STYLE)
-        self.onLog(str(error))
+        words = error_words(error)
+        self._say(words, "" if cancelled else _ERROR_STYLE)
+        self.onLog(words)
         self._ui.repairButton.visible = error.kind == "dependency"

@@ -73,7 +73,7 @@ if sys.platform == "win32":
         """Windows keeps no group that would outlive process `pid`."""
 
     def spawn_options() -> dict[str, int]:
-        """Arguments of `subprocess.Popen`: no console, Ctrl-C kept away from the child, and priority below its starter's."""
+        """Arguments of `subprocess.Popen`: no console, no Ctrl-C for the child, and priority below its starter's."""
         quiet = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
         return {"creationflags": quiet | subprocess.BELOW_NORMAL_PRIORITY_CLASS}
 
