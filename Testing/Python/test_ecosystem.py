@@ -127,6 +127,32 @@ def test_reload_and_test(host: Host, monkeypatch: pytest.MonkeyPatch, caplog: py
     assert "Test passed" in caplog.text, host.dialogs.shown
 
 
+@pytest.mark.parametrize("missing", [("torch",), ("torch", "SimpleITK")])
+def test_the_modules_own_test_in_ctest(host: Host, monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...]) -> None:
+    """Without PyTorch, or without SimpleITK too, only what needs it is left out, for a plain reason."""
+    import unittest
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    host.open()
+    host.packages.installed |= dict.fromkeys(missing)
+    result = unittest.TestResult()
+    test = sys.modules["VoxelOptRegistration"].VoxelOptRegistrationTest
+    unittest.defaultTestLoader.loadTestsFromTestCase(test).run(result)
+    assert result.testsRun == 5 and result.wasSuccessful(), [text for _, text in result.errors + result.failures]
+    left_out = {case._testMethodName: reason for case, reason in result.skipped}
+    assert sorted(left_out) == ["test_SamplePair", "test_SampleVolumes"][: len(missing)]
+    assert all("is not installed in this Slicer, and a test installs nothing" in text for text in left_out.values())
+    assert host.packages.requests == [] and host.dialogs.shown == []
+
+
+def test_reload_and_test_without_pytorch(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    host.open()
+    host.packages.installed |= {"torch": None, "SimpleITK": None}
+    sys.modules["VoxelOptRegistration"].VoxelOptRegistrationTest().runTest()
+    assert "Left out: PyTorch is not installed" in caplog.text and "Test passed" in caplog.text
+
+
 def test_the_test_for_ctest(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     import unittest
 

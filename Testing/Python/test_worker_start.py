@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from VoxelOptRegistrationLib.errors import ComputationError
 from VoxelOptRegistrationLib.worker.client import WorkerClient
 from VoxelOptRegistrationLib.worker.data import Callbacks
 from VoxelOptRegistrationLib.worker.job import JobState
-from worker_support import begin, empty, gone, request, stand_in_client, until
+from worker_support import empty, gone, request, stand_in_client, until
 
 
 def converse(folder: Path, *lines: str, python_path: Path | None = None) -> list[dict]:
@@ -46,14 +45,6 @@ def test_hello_comes_first_and_without_torch(tmp_path: Path) -> None:
     hello, *rest = converse(tmp_path, '{"type":"shutdown"}', python_path=path)
     assert hello["type"] == "hello" and hello["protocol"] == 1 and hello["version"] == __version__
     assert hello["pid"] > 0 and rest == []
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has priority classes, which Python cannot ask for")
-def test_the_process_lets_others_go_first(tmp_path: Path) -> None:
-    with stand_in_client(tmp_path) as client:
-        begin(client, "slow")
-        assert client.pid is not None
-        assert os.getpriority(os.PRIO_PROCESS, client.pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
 
 
 def test_lines_that_are_no_messages_are_answered_with_log_lines(tmp_path: Path) -> None:

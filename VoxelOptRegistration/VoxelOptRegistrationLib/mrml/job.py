@@ -15,7 +15,7 @@ from ..progress import Progress
 from ..worker.client import WorkerClient
 from ..worker.data import Callbacks, ImageData, RegistrationOutcome, RegistrationRequest
 from ..worker.job import JobState
-from .drawing import Scheduler
+from .drawing import Scheduler, drawn_in_turn
 from .preparation import Preparation
 from .translation import tr as _
 
@@ -217,7 +217,8 @@ class RegistrationJob:
                 preparation, self._preparation = self._preparation, None
                 assert preparation is not None
                 self._writing = self._finish(preparation.result())
-            next(self._writing)
+            with drawn_in_turn(self._scheduler):
+                next(self._writing)
         except StopIteration as end:
             self.result = end.value
             self._end(JobState.DONE)

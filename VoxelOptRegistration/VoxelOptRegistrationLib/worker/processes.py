@@ -9,8 +9,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-_NICENESS = 10
-
 
 @dataclass(frozen=True)
 class ProcessIdentity:
@@ -73,12 +71,8 @@ if sys.platform == "win32":
         """Windows keeps no group that would outlive process `pid`."""
 
     def spawn_options() -> dict[str, int]:
-        """Arguments of `subprocess.Popen`: no console, no Ctrl-C for the child, and priority below its starter's."""
-        quiet = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
-        return {"creationflags": quiet | subprocess.BELOW_NORMAL_PRIORITY_CLASS}
-
-    def stand_back() -> None:
-        """Windows has given this process its priority when it was started: see `spawn_options`."""
+        """Arguments of `subprocess.Popen` that hide the console and keep Ctrl-C away from the child."""
+        return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
 
 else:
 
@@ -114,7 +108,3 @@ else:
     def spawn_options() -> dict[str, bool]:
         """Arguments of `subprocess.Popen` that make the child the leader of a session of its own."""
         return {"start_new_session": True}
-
-    def stand_back() -> None:
-        """Let programs that someone works with go first where all processors are busy; else nothing is slower."""
-        os.nice(_NICENESS)

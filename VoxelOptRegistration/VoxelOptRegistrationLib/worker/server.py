@@ -27,7 +27,7 @@ from .channel import Channel
 from .computation import Compute, find_devices, load_torch_once, run_pipeline
 from .failures import from_exception
 from .folders import folder_prefix, remove_folders
-from .processes import ProcessIdentity, stand_back
+from .processes import ProcessIdentity
 from .protocol import (
     AskDevices,
     Cancel,
@@ -174,6 +174,5 @@ def serve(arguments: Sequence[str] | None = None, compute: Compute = run_pipelin
     parser.add_argument("--parent-started", default="")
     options = parser.parse_args(arguments)
     faulthandler.enable()
-    stand_back()
     parent = ProcessIdentity(options.parent, options.parent_started)
     return Server(options.folder, options.token, parent, compute).run()
