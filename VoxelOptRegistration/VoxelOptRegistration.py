@@ -271,15 +271,18 @@ class VoxelOptRegistrationTest(ScriptedLoadableModuleTest):
 
     def test_Parameters(self) -> None:
         """The parameter node starts with the first preset, and remembers what is set, also for the next wrapper."""
-        logic = VoxelOptRegistrationLogic()
-        settle_preset(logic.getParameterNode())
-        self.assertEqual((logic.getParameterNode().preset, changed_options(logic.getParameterNode())), ("generic", {}))
-        logic.getParameterNode().preset = "lung-ct"
-        show_preset(logic.getParameterNode())
-        logic.getParameterNode().levels = 3
-        self.assertEqual(changed_options(logic.getParameterNode()), {"solver.levels": "3"})
+
+        def parameters() -> Any:
+            return VoxelOptRegistrationLogic().getParameterNode()
+
+        settle_preset(parameters())
+        self.assertEqual((parameters().preset, changed_options(parameters())), ("generic", {}))
+        parameters().preset = "lung-ct"
+        show_preset(parameters())
+        parameters().levels = 3
+        self.assertEqual(changed_options(parameters()), {"solver.levels": "3"})
         with self.assertRaises(ValueError):
-            logic.getParameterNode().levels = 99
+            parameters().levels = 99
 
     def test_Panel(self) -> None:
         """The panel says what is missing, and takes what it is given."""

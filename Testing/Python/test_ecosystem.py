@@ -66,6 +66,24 @@ def test_catalogue_entry_agrees_with_cmake() -> None:
         assert (REPOSITORY / address.removeprefix(raw)).read_bytes().startswith(b"\x89PNG"), address
 
 
+def test_the_address_stands_where_the_developers_page_says() -> None:
+    """Only these files change with the address."""
+    entry = json.loads((REPOSITORY / "VoxelOptRegistration.json").read_text(encoding="utf-8"))
+    match = re.fullmatch(r"https://github\.com/([A-Za-z0-9-]{1,39})/(Slicer[A-Za-z0-9._-]+)\.git", entry["scm_url"])
+    assert match and re.fullmatch(r"[\w./-]+", entry["scm_revision"])
+    owner = f"{match[1]}/{match[2]}"
+    kinds = (".py", ".txt", ".json", ".md", ".ui", ".toml")
+    files = [file for file in REPOSITORY.rglob("*") if file.suffix in kinds and not any_hidden(file)]
+    naming = {file.relative_to(REPOSITORY).as_posix() for file in files if owner in file.read_text(encoding="utf-8")}
+    assert naming == {"CMakeLists.txt", "VoxelOptRegistration.json"}
+    page = (REPOSITORY / "Testing" / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page.partition("## The repository's address")[2] for name in naming)
+
+
+def any_hidden(file: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(REPOSITORY).parts)
+
+
 def test_cmake_runs_every_test_that_is_meant_for_slicer() -> None:
     folder = REPOSITORY / "Testing" / "Python"
     listed = set(re.findall(r"^  (\w+\.py)$", (folder / "CMakeLists.txt").read_text(encoding="utf-8"), re.MULTILINE))
