@@ -4,6 +4,8 @@ The work is done in VoxelOptRegistrationLib. Neither torch nor SimpleITK is impo
 process of their own.
 """
 
+import importlib.util
+import unittest
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,10 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
+from VoxelOptRegistrationLib.mrml.environment import torch_version
 from VoxelOptRegistrationLib.mrml.job import RegistrationJob
 from VoxelOptRegistrationLib.mrml.logic import RegistrationLogic, RegistrationResult
-from VoxelOptRegistrationLib.mrml.parameters import settle_preset
+from VoxelOptRegistrationLib.mrml.parameters import changed_options, settle_preset, show_preset
 from VoxelOptRegistrationLib.mrml.sample import add_sample_pair
 from VoxelOptRegistrationLib.mrml.sample_data import register_sample_data
 from VoxelOptRegistrationLib.panel.dependencies import ensure_dependencies, repair_torch
@@ -224,16 +227,81 @@ class VoxelOptRegistrationLogic(ScriptedLoadableModuleLogic, RegistrationLogic):
 
 
 class VoxelOptRegistrationTest(ScriptedLoadableModuleTest):
-    """Registers the generated pair, as a user would, and looks at known points."""
+    """Registers the generated pair, as a user would, and looks at known points; before that, what needs no PyTorch."""
 
     def setUp(self) -> None:
         slicer.mrmlScene.Clear()
 
     def runTest(self) -> None:
-        self.setUp()
-        self.test_SamplePair()
+        tests = (
+            self.test_SampleData,
+            self.test_SampleVolumes,
+            self.test_Parameters,
+            self.test_Panel,
+            self.test_SamplePair,
+        )
+        for test in tests:
+            self.setUp()
+            try:
+                test()
+            except unittest.SkipTest as reason:
+                self.delayDisplay(_("Left out: {reason}").format(reason=reason))
+        self.delayDisplay(_("Test passed"))
+
+    def test_SampleData(self) -> None:
+        """Both pairs are offered in the module Sample Data."""
+
+        def offered() -> set[str]:
+            return {source.sampleName for sources in slicer.modules.sampleDataSources.values() for source in sources}
+
+        if "VoxelOptAbdomenPair" not in offered():  # the test may run before Slicer says that it has started
+            registerSampleData()
+        self.assertLessEqual({"VoxelOptAbdomenPair", "VoxelOptBrainTumorPair"}, offered())
+
+    def test_SampleVolumes(self) -> None:
+        """The generated pair has contrast, and its points lie in it."""
+        self._requireSimpleITK()
+        self.delayDisplay(_("Generating a pair of volumes"))
+        pair = add_sample_pair(size_zyx=(24, 28, 36))
+        for node, points in ((pair.fixed, pair.fixed_points), (pair.moving, pair.moving_points)):
+            self.assertGreater(slicer.util.arrayFromVolume(node).std(), 100)
+            bounds = np.zeros(6)
+            node.GetRASBounds(bounds)
+            self.assertTrue(((points > bounds[::2]) & (points < bounds[1::2])).all())
+
+    def test_Parameters(self) -> None:
+        """The parameter node starts with the first preset, and remembers what is set, also for the next wrapper."""
+
+        def parameters() -> Any:
+            return VoxelOptRegistrationLogic().getParameterNode()
+
+        settle_preset(parameters())
+        self.assertEqual((parameters().preset, changed_options(parameters())), ("generic", {}))
+        parameters().preset = "lung-ct"
+        show_preset(parameters())
+        parameters().levels = 3
+        self.assertEqual(changed_options(parameters()), {"solver.levels": "3"})
+        with self.assertRaises(ValueError):
+            parameters().levels = 99
+
+    def test_Panel(self) -> None:
+        """The panel says what is missing, and takes what it is given."""
+        widget = slicer.modules.voxeloptregistration.widgetRepresentation().self()
+        widget.enter()
+        self.assertFalse(widget.ui.applyButton.enabled)
+        for selector in (widget.ui.fixedSelector, widget.ui.movingSelector):
+            volume = np.zeros((4, 5, 6), np.int16)
+            selector.setCurrentNode(slicer.util.addVolumeFromArray(volume))
+            self.assertEqual(widget.ui.applyButton.enabled, selector is widget.ui.movingSelector)
+        self.assertIs(widget.logic.getParameterNode().movingVolume, widget.ui.movingSelector.currentNode())
+        slicer.mrmlScene.Clear()
+        self.assertFalse(widget.ui.applyButton.enabled)
 
     def test_SamplePair(self) -> None:
+        """A registration finds known points."""
+        if torch_version() is None:
+            self.skipTest(_("PyTorch is not installed in this Slicer, and a test installs nothing"))
+        self._requireSimpleITK()
         self.delayDisplay(_("Registering a generated pair of volumes"))
         sample = add_sample_pair(size_zyx=(48, 56, 72))
         logic = VoxelOptRegistrationLogic()
@@ -248,4 +316,7 @@ class VoxelOptRegistrationTest(ScriptedLoadableModuleTest):
         before = np.linalg.norm(sample.fixed_points - sample.moving_points, axis=1).mean()
         after = np.linalg.norm(found - sample.moving_points, axis=1).mean()
         self.assertLess(after, before / 2)
-        self.delayDisplay(_("Test passed"))
+
+    def _requireSimpleITK(self) -> None:
+        if importlib.util.find_spec("SimpleITK") is None:
+            self.skipTest(_("SimpleITK is not installed in this Slicer, and a test installs nothing"))

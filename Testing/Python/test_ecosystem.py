@@ -37,7 +37,8 @@ SHOWING = {"errorDisplay", "infoDisplay", "warningDisplay", "confirmOkCancelDisp
 SHOWING |= {"tryWithErrorDisplay", "delayDisplay", "setText", "setToolTip", "addItem", "setWindowTitle"}
 CONTROLS = {"QPushButton", "QCheckBox", "QComboBox", "QSpinBox", "QDoubleSpinBox", "ctkSliderWidget"}
 CONTROLS |= {"qMRMLNodeComboBox", "qMRMLSegmentSelectorWidget"}
-PANEL_FILES = [MODULE / "VoxelOptRegistration.py", *sorted((MODULE / "VoxelOptRegistrationLib" / "panel").glob("*.py"))]
+LIBRARY = MODULE / "VoxelOptRegistrationLib"
+SLICER_FILES = [file for layer in ("mrml", "qa", "panel") for file in sorted((LIBRARY / layer).glob("*.py"))]
 
 
 def test_catalogue_entry_follows_the_schema() -> None:
@@ -63,6 +64,24 @@ def test_catalogue_entry_agrees_with_cmake() -> None:
     for address in [cmake["ICONURL"], *cmake["SCREENSHOTURLS"].split()]:
         assert address.startswith(raw) and address.endswith(".png")
         assert (REPOSITORY / address.removeprefix(raw)).read_bytes().startswith(b"\x89PNG"), address
+
+
+def test_the_address_stands_where_the_developers_page_says() -> None:
+    """Only these files change with the address."""
+    entry = json.loads((REPOSITORY / "VoxelOptRegistration.json").read_text(encoding="utf-8"))
+    match = re.fullmatch(r"https://github\.com/([A-Za-z0-9-]{1,39})/(Slicer[A-Za-z0-9._-]+)\.git", entry["scm_url"])
+    assert match and re.fullmatch(r"[\w./-]+", entry["scm_revision"])
+    owner = f"{match[1]}/{match[2]}"
+    kinds = (".py", ".txt", ".json", ".md", ".ui", ".toml")
+    files = [file for file in REPOSITORY.rglob("*") if file.suffix in kinds and not any_hidden(file)]
+    naming = {file.relative_to(REPOSITORY).as_posix() for file in files if owner in file.read_text(encoding="utf-8")}
+    assert naming == {"CMakeLists.txt", "VoxelOptRegistration.json"}
+    page = (REPOSITORY / "Testing" / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page.partition("## The repository's address")[2] for name in naming)
+
+
+def any_hidden(file: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(REPOSITORY).parts)
 
 
 def test_cmake_runs_every_test_that_is_meant_for_slicer() -> None:
@@ -124,6 +143,32 @@ def test_reload_and_test(host: Host, monkeypatch: pytest.MonkeyPatch, caplog: py
     after = slicer.modules.VoxelOptRegistrationWidget
     assert after is not before and after.ui.applyButton.visible
     assert "Test passed" in caplog.text, host.dialogs.shown
+
+
+@pytest.mark.parametrize("missing", [("torch",), ("torch", "SimpleITK")])
+def test_the_modules_own_test_in_ctest(host: Host, monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...]) -> None:
+    """Without PyTorch, or without SimpleITK too, only what needs it is left out, for a plain reason."""
+    import unittest
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    host.open()
+    host.packages.installed |= dict.fromkeys(missing)
+    result = unittest.TestResult()
+    test = sys.modules["VoxelOptRegistration"].VoxelOptRegistrationTest
+    unittest.defaultTestLoader.loadTestsFromTestCase(test).run(result)
+    assert result.testsRun == 5 and result.wasSuccessful(), [text for _, text in result.errors + result.failures]
+    left_out = {case._testMethodName: reason for case, reason in result.skipped}
+    assert sorted(left_out) == ["test_SamplePair", "test_SampleVolumes"][: len(missing)]
+    assert all("is not installed in this Slicer, and a test installs nothing" in text for text in left_out.values())
+    assert host.packages.requests == [] and host.dialogs.shown == []
+
+
+def test_reload_and_test_without_pytorch(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    host.open()
+    host.packages.installed |= {"torch": None, "SimpleITK": None}
+    sys.modules["VoxelOptRegistration"].VoxelOptRegistrationTest().runTest()
+    assert "Left out: PyTorch is not installed" in caplog.text and "Test passed" in caplog.text
 
 
 def test_the_test_for_ctest(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,14 +249,16 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
             yield name, node
 
 
-@pytest.mark.parametrize("file", PANEL_FILES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", [MODULE / "VoxelOptRegistration.py", *SLICER_FILES], ids=lambda file: file.name)
 def test_texts_can_be_translated(file: Path) -> None:
     """Literal texts go through _() whole: no f-string in it, nothing shown without it."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     for name, call in calls(tree):
         where = f"{file.name}:{call.lineno}"
-        if name in ("_", "translate"):
+        if name == "_":
             assert all(isinstance(a, ast.Constant) and isinstance(a.value, str) for a in call.args), where
+        if name == "translate":
+            assert not any(isinstance(a, (ast.JoinedStr, ast.BinOp)) for a in call.args), where
         if name in SHOWING:
             assert not any(isinstance(a, (ast.JoinedStr, ast.Constant)) and spoken(a) for a in call.args), where
     for node in ast.walk(tree):

@@ -177,3 +177,28 @@ def test_slice_views_show_the_volume_and_the_deformation_grid(host: Host, tmp_pa
     assert 0.02 < changed < 0.5
     assert host.slices_png(tmp_path / "red.png").read_bytes().startswith(b"\x89PNG")
     assert slicer.app.layoutManager().sliceViewNames() == ("Red", "Yellow", "Green")
+
+
+def drawings(host: Host) -> list[int]:
+    return [len(view.drawings) for view in host.application.views.values()]
+
+
+def test_slice_views_draw_when_slicers_do(host: Host) -> None:
+    host.open()
+    volume = add_volume(np.arange(60, dtype=np.int16).reshape(3, 4, 5), affine(), "v")
+    volume.CreateDefaultDisplayNodes()
+    slicer.util.setSliceViewerLayers(background=volume, fit=True)
+    host.settle()
+    before = drawings(host)
+    for level in (10, 20, 30):
+        volume.GetDisplayNode().SetWindowLevel(40, level)
+        assert drawings(host) == before, "a change draws nothing by itself"
+    host.settle()
+    assert drawings(host) == [count + 1 for count in before], "several changes are drawn together"
+    slicer.util.forceRenderAllViews()
+    assert drawings(host) == [count + 2 for count in before]
+    with slicer.util.RenderBlocker():
+        volume.GetDisplayNode().SetWindowLevel(40, 5)
+        host.settle()
+        assert drawings(host) == [count + 2 for count in before]
+    assert drawings(host) == [count + 3 for count in before], "what is overdue is drawn at once"

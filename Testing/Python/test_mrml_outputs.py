@@ -288,11 +288,11 @@ def test_nodes_that_cannot_take_the_result_are_refused() -> None:
     gone = add_volume(np.zeros((3, 3, 3), np.uint8), affine(), "gone")
     scene.RemoveNode(gone)
     wanted = [
-        (OutputNodes(transform=linear), "output displacement 'pose' is a linear transform"),
-        (OutputNodes(volume=labels), "output warped 'labels' is a label map volume"),
+        (OutputNodes(transform=linear), "output transform 'pose' is a linear transform"),
+        (OutputNodes(volume=labels), "output volume 'labels' is a label map volume"),
         (OutputNodes(entropy=gone), "'gone' is not in the scene"),
         (OutputNodes(jacobian=fixed.node), "'CT' is chosen as output Jacobian determinant and as fixed volume"),
-        (OutputNodes(volume=moving.node), "'MR' is chosen as output warped and as moving volume"),
+        (OutputNodes(volume=moving.node), "'MR' is chosen as output volume and as moving volume"),
     ]
     twice = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "twice")
     wanted.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,7 @@ class qSlicerApplication(QObject):
     def __init__(self, folder: Path, size: tuple[int, int]) -> None:
         super().__init__()
         self._folder, self._testing = folder, False
+        self.language: Callable[[str, str], str] = lambda context, text: text
         self._logic = application_logic(slicer.mrmlScene)
         self._markups = register_node_classes(self._logic)
         self.views = {name: SliceView(name, self._logic, size) for name in VIEWS}
@@ -170,7 +172,6 @@ class qSlicerApplication(QObject):
         self._modules = qSlicerModuleManager()
         self._settings = QSettings(str(folder / "Slicer.ini"), QSettings.Format.IniFormat)
         self.window = qSlicerMainWindow(dict(self._layouts.widgets))
-        self.paused = 0
 
     temporaryPath = Property(str, lambda self: str(self._folder))
 
@@ -196,10 +197,12 @@ class qSlicerApplication(QObject):
         return StartupEnvironment()
 
     def pauseRender(self) -> None:
-        self.paused += 1
+        for widget in self._layouts.widgets.values():
+            widget.sliceView().pauseRender()
 
     def resumeRender(self) -> None:
-        self.paused -= 1
+        for widget in self._layouts.widgets.values():
+            widget.sliceView().resumeRender()
 
     def setOverrideCursor(self, cursor: Any) -> None:
         QApplication.setOverrideCursor(cursor)
@@ -219,7 +222,7 @@ class qSlicerApplication(QObject):
         return f"{self.documentationBaseUrl}user_guide/modules/{name.lower()}.html"
 
     def translate(self, context: str, text: str) -> str:
-        return text
+        return self.language(context, text)
 
     def topLevelWidgets(self) -> list[QWidget]:
         return QApplication.topLevelWidgets()

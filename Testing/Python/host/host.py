@@ -197,6 +197,11 @@ class Host:
             time.sleep(0.005)
         self.check()
 
+    def settle(self, seconds: float = 0.2) -> None:
+        """Let the event loop turn for a while, so that the slice views draw what has changed."""
+        end = time.monotonic() + seconds
+        self.pump(lambda: time.monotonic() > end)
+
     def check(self) -> None:
         """Raise the first exception of a slot or observer since the last check; Slicer would only have printed it."""
         if slot_errors:
@@ -239,6 +244,7 @@ class Host:
     def draw(self) -> None:
         for widget in self.application.layoutManager().widgets.values():
             widget.sliceView().forceRender()
+            widget.sliceView().readBack()
         QApplication.processEvents()
 
     def close(self) -> None:

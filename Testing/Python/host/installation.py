@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QWidget
 from . import (
     ctk_containers,
     ctk_inputs,
+    i18n,
     mrml_widgets,
     parameter_node,
     parameter_types,
@@ -136,7 +137,7 @@ def install(
     if folder:
         done.genuine(Path(folder))
         return done
-    done.module("slicer.i18n", _module("slicer.i18n", tr=lambda text: text, translate=lambda context, text: text))
+    done.module("slicer.i18n", _module("slicer.i18n", tr=i18n.tr, translate=i18n.translate))
     done.module("slicer.ScriptedLoadableModule", _copy("slicer.ScriptedLoadableModule", scripted_module))
     wrapper = _copy("slicer.parameterNodeWrapper", parameter_types)
     wrapper.parameterNodeWrapper = parameter_node.parameterNodeWrapper  # type: ignore[attr-defined]

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import slicer
+
 
 class SampleSources:
     """Stand-in for the module SampleData: keeps what was registered and loads it on request.
@@ -60,6 +62,8 @@ class SampleSources:
                     checksums=checksums,
                     loadFiles=loadFiles,
                 )
+                found = SampleDataSource(sampleName, registry.sources[category, sampleName])
+                vars(slicer.modules).setdefault("sampleDataSources", {}).setdefault(category, []).append(found)
 
             def downloadSample(self, sampleName: str) -> Any:
                 (found,) = [(n, known) for (_, n), known in registry.sources.items() if n == sampleName]

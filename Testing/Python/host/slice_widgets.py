@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 import slicer
+from PySide6.QtCore import QTimer
 from PySide6.QtGui import QImage, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from .slices import SliceView
+
+UPDATES_PER_SECOND = 60.0
+"""ctkVTKAbstractView's maximumUpdateRate, as it is by default."""
 
 
 class qMRMLSliceControllerWidget(QWidget):
@@ -38,24 +44,67 @@ class qMRMLSliceControllerWidget(QWidget):
 
 
 class qMRMLSliceView(QLabel):
-    """The picture of a slice; drawn when asked, by Slicer's own code."""
+    """The picture of a slice, drawn by Slicer's own code at the times at which ctkVTKAbstractView draws.
 
-    pythonqt_methods = ("mrmlSliceNode", "scheduleRender", "forceRender")
+    A change of the scene draws nothing at once: it starts the view's timer, and more changes until then are drawn
+    together. A change that comes when the timer is overdue is drawn at once. While drawing is paused, what was asked
+    for waits for the end of the pause. Slicer shows what was drawn straight from the graphics card; here pixels are
+    only read back for pictures.
+    """
+
+    pythonqt_methods = (
+        *("mrmlSliceNode", "scheduleRender", "forceRender"),
+        *("pauseRender", "resumeRender", "isRenderPaused"),
+    )
 
     def __init__(self, view: SliceView) -> None:
         super().__init__()
         self._view = view
+        self._paused = 0
+        self._asked: float | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._timeout)
         self.setMinimumSize(120, 100)
         self.setStyleSheet("background: black")
+        view.watch(self.scheduleRender)
 
     def mrmlSliceNode(self) -> slicer.vtkMRMLSliceNode:
         return self._view.node
 
     def scheduleRender(self) -> None:
-        """The host draws when a picture is taken."""
+        if not self._enabled():
+            return
+        wait = 1000 / UPDATES_PER_SECOND
+        if self._asked is None:
+            self._asked = time.monotonic()
+            self._timer.start(int(wait))
+        elif 1000 * (time.monotonic() - self._asked) > wait:
+            self._request()
 
     def forceRender(self) -> None:
-        pixels = self._view.draw()
+        self._timer.stop()
+        self._asked = None
+        if self._enabled() and self.isVisible():
+            self._view.render()
+
+    def pauseRender(self) -> int:
+        self._paused += 1
+        return self._paused
+
+    def resumeRender(self) -> int:
+        assert self._paused, "drawing is not paused"
+        self._paused -= 1
+        if not self._paused and self._asked is not None:
+            self.scheduleRender()
+        return self._paused
+
+    def isRenderPaused(self) -> bool:
+        return self._paused > 0
+
+    def readBack(self) -> None:
+        """Show what was drawn last, for a picture of the window."""
+        pixels = self._view.pixels()
         rows, columns = pixels.shape[:2]
         image = QImage(pixels.data, columns, rows, 3 * columns, QImage.Format.Format_RGB888)
         self.setPixmap(QPixmap.fromImage(image.copy()))
@@ -63,6 +112,17 @@ class qMRMLSliceView(QLabel):
     def resizeEvent(self, event: QResizeEvent) -> None:
         self._view.resize(self.width(), self.height())
         super().resizeEvent(event)
+
+    def _enabled(self) -> bool:
+        return not slicer.mrmlScene.IsBatchProcessing()
+
+    def _timeout(self) -> None:
+        if self._asked is not None:
+            self._request()
+
+    def _request(self) -> None:
+        if not self._paused:
+            self.forceRender()
 
 
 class qMRMLSliceWidget(QWidget):

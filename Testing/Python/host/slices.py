@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +27,14 @@ MANAGERS = (
 
 
 class SliceView:
-    """One slice view of the scene: its nodes, its logic and its render window."""
+    """One slice view of the scene: its nodes, its logic and its render window.
+
+    drawings: begin (``time.perf_counter``), seconds and seconds of this thread's own work of every drawing so far.
+    """
 
     def __init__(self, name: str, application: slicer.vtkSlicerApplicationLogic, size: tuple[int, int]) -> None:
         self.name = name
+        self.drawings: list[tuple[float, float, float]] = []
         self._application = application
         self.logic = slicer.vtkMRMLSliceLogic()
         self.logic.SetMRMLApplicationLogic(application)
@@ -39,6 +45,7 @@ class SliceView:
         self.node.SetLayoutColor(COLORS[name])
         self.node.SetOrientation(VIEWS[name])
         self._window: vtk.vtkRenderWindow | None = None
+        self._observed: list[tuple[vtk.vtkObject, int]] = []
         self.resize(*size)
         self._window = self._open(*size)
 
@@ -59,14 +66,40 @@ class SliceView:
         if self._window is not None:
             self._window.SetSize(width, height)
 
-    def draw(self) -> np.ndarray:
-        """Pixels (row from the top, column, RGB), uint8."""
-        assert self._window is not None, "the view is closed"
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Have `changed` called whenever Slicer would ask the view to draw itself anew."""
+
+        def relay(caller: vtk.vtkObject, event: str) -> None:
+            changed()
+
+        self._observed = [
+            (source, source.AddObserver(event, relay))
+            for source, event in (
+                (self.logic, vtk.vtkCommand.ModifiedEvent),
+                (self._managers, vtk.vtkCommand.UpdateEvent),
+            )
+        ]
+
+    def render(self) -> None:
+        """Draw; nothing happens once the view is closed."""
+        if self._window is None:
+            return
+        begin, own = time.perf_counter(), time.thread_time()
         connection = self.logic.GetImageDataConnection()
         self._actor.SetVisibility(connection is not None)
         if connection is not None:
             self._mapper.SetInputConnection(connection)
         self._window.Render()
+        self.drawings.append((begin, time.perf_counter() - begin, time.thread_time() - own))
+
+    def draw(self) -> np.ndarray:
+        """Draw; pixels (row from the top, column, RGB), uint8."""
+        assert self._window is not None, "the view is closed"
+        self.render()
+        return self.pixels()
+
+    def pixels(self) -> np.ndarray:
+        """What was drawn last, read back: (row from the top, column, RGB), uint8."""
         grab = vtk.vtkWindowToImageFilter()
         grab.SetInput(self._window)
         grab.SetInputBufferTypeToRGB()
@@ -79,6 +112,9 @@ class SliceView:
 
     def close(self) -> None:
         if self._window is not None:
+            for source, tag in self._observed:
+                source.RemoveObserver(tag)
+            self._observed = []
             self._managers.SetMRMLDisplayableNode(None)
             self._window.Finalize()
             self._window = None

@@ -13,6 +13,7 @@ from pathlib import Path
 import slicer
 
 from ..errors import ComputationError
+from .translation import tr as _
 
 OLDEST_TORCH = (2, 4)
 
@@ -48,14 +49,14 @@ def torch_damage() -> str:
     if version is None and specification is None:
         return ""
     if version is None:
-        return "its files are there, but not the record of its installation"
+        return _("its files are there, but not the record of its installation")
     if specification is None:
-        return "the record of its installation is there, but not its files"
+        return _("the record of its installation is there, but not its files")
     if specification.origin is None or not any(Path(specification.origin).parent.glob("_C.*")):
-        return "some of its files are missing"
+        return _("some of its files are missing")
     numbers = re.match(r"(\d+)\.(\d+)", version)
     if numbers is None or tuple(map(int, numbers.groups())) < OLDEST_TORCH:
-        return f"version {version} is too old"
+        return _("version {version} is too old").format(version=version)
     return ""
 
 
@@ -64,13 +65,16 @@ def require_torch() -> None:
     damage = torch_damage()
     if damage:
         error = ComputationError(
-            f"PyTorch is not completely installed in this Slicer: {damage}.", "Install it again with Repair PyTorch."
+            _("PyTorch is not completely installed in this Slicer: {damage}.").format(damage=damage),
+            _("Install it again with Repair PyTorch."),
         )
     elif torch_version() is None:
         error = ComputationError(
-            "PyTorch is not installed in this Slicer.",
-            "Install the PyTorch extension with the Extensions Manager, restart Slicer, open its module PyTorch Utils "
-            "and install PyTorch there.",
+            _("PyTorch is not installed in this Slicer."),
+            _(
+                "Install the PyTorch extension with the Extensions Manager, restart Slicer, open its module PyTorch "
+                "Utils and install PyTorch there."
+            ),
         )
     else:
         return

@@ -15,9 +15,10 @@ from ..progress import Progress
 from ..worker.client import WorkerClient
 from ..worker.data import Callbacks, ImageData, RegistrationOutcome, RegistrationRequest
 from ..worker.job import JobState
+from .drawing import Scheduler, drawn_in_turn
 from .preparation import Preparation
+from .translation import tr as _
 
-Scheduler = Callable[[int, Callable[[], None]], None]
 POLL_MILLISECONDS = 100
 ENDING_MILLISECONDS = 5
 
@@ -180,10 +181,16 @@ class RegistrationJob:
     def _check_nodes(self) -> None:
         gone = [(title, name) for title, node, name in self._watched if node.GetScene() is not self._scene]
         if len(gone) == len(self._watched) or self._scene.IsClosing():
-            self._stop(Cancelled("The scene was closed or its volumes removed, so the registration was cancelled."))
+            self._stop(Cancelled(_("The scene was closed or its volumes removed, so the registration was cancelled.")))
         elif gone:
             title, name = gone[0]
-            self._stop(Cancelled(f"The {title} '{name}' was removed, so the registration was cancelled."))
+            self._stop(
+                Cancelled(
+                    _("The {title} '{name}' was removed, so the registration was cancelled.").format(
+                        title=title, name=name
+                    )
+                )
+            )
 
     def _prepared(self) -> bool:
         """Whether the outputs can be written, or there is nothing to write."""
@@ -210,18 +217,21 @@ class RegistrationJob:
                 preparation, self._preparation = self._preparation, None
                 assert preparation is not None
                 self._writing = self._finish(preparation.result())
-            next(self._writing)
+            with drawn_in_turn(self._scheduler):
+                next(self._writing)
         except StopIteration as end:
             self.result = end.value
             self._end(JobState.DONE)
         except RegistrationError as error:
             self._fail(error)
         except MemoryError as error:
-            short = ComputationError("There is not enough memory for the outputs.", "Close other scenes or crop.")
+            short = ComputationError(_("There is not enough memory for the outputs."), _("Close other scenes or crop."))
             self._fail(short, error)
         except Exception as error:
             logging.getLogger(__name__).exception("Writing the outputs of a registration failed")
-            failure = ComputationError(f"The outputs could not be written: {error}", "See the log for details.")
+            failure = ComputationError(
+                _("The outputs could not be written: {cause}").format(cause=error), _("See the log for details.")
+            )
             self._fail(failure, error)
 
     def _fail(self, error: RegistrationError, cause: Exception | None = None) -> None:

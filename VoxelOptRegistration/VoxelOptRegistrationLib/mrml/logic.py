@@ -15,8 +15,9 @@ from ..presets import apply_overrides, load_preset, settings_to_dict
 from ..progress import Progress
 from ..worker.client import WorkerClient
 from ..worker.data import DeviceAnswer, ImageData, RegistrationOutcome, RegistrationRequest
+from .drawing import Scheduler
 from .environment import python_executable, require_torch, temporary_folder
-from .job import POLL_MILLISECONDS, Listeners, RegistrationJob, Scheduler
+from .job import POLL_MILLISECONDS, Listeners, RegistrationJob
 from .landmarks import landmark_pairs
 from .masks import label_images, mask_image
 from .outputs import (
@@ -24,6 +25,7 @@ from .outputs import (
     OutputNodes,
     check_chains,
     check_outputs,
+    output_words,
     provenance_attributes,
     write_outputs,
 )
@@ -32,6 +34,7 @@ from .prepared import PreparedOutputs, prepare_outputs
 from .preview import LivePreview
 from .record import Registration, remember
 from .transforms import apply_transform, initial_transform
+from .translation import tr as _
 from .volumes import place_volume
 
 
@@ -119,24 +122,24 @@ class RegistrationLogic:
         outputs = OutputNodes(
             outputTransformNode, outputVolumeNode, entropyVolumeNode, jacobianVolumeNode, outputInverseTransformNode
         )
-        fixed = place_volume(fixedVolumeNode, "fixed volume")
-        moving = place_volume(movingVolumeNode, "moving volume", ignored=outputTransformNode)
+        fixed = place_volume(fixedVolumeNode, _("fixed volume"))
+        moving = place_volume(movingVolumeNode, _("moving volume"), ignored=outputTransformNode)
         read = {
-            "fixed volume": fixedVolumeNode,
-            "moving volume": movingVolumeNode,
-            "fixed mask": fixedMaskNode,
-            "moving mask": movingMaskNode,
-            "fixed segmentation": fixedSegmentationNode,
-            "moving segmentation": movingSegmentationNode,
-            "fixed landmarks": fixedLandmarksNode,
-            "moving landmarks": movingLandmarksNode,
+            _("fixed volume"): fixedVolumeNode,
+            _("moving volume"): movingVolumeNode,
+            _("fixed mask"): fixedMaskNode,
+            _("moving mask"): movingMaskNode,
+            _("fixed segmentation"): fixedSegmentationNode,
+            _("moving segmentation"): movingSegmentationNode,
+            _("fixed landmarks"): fixedLandmarksNode,
+            _("moving landmarks"): movingLandmarksNode,
         }
         check_outputs(outputs, read)
         check_chains(fixedVolumeNode, movingVolumeNode, outputs, initialTransformNode)
         settings = settings_to_dict(replace(apply_overrides(load_preset(preset), dict(options or {})), device=device))
         if (fixedSegmentationNode is None) != (movingSegmentationNode is None):
             raise InputError(
-                "Only one segmentation is given.", "Give both, so that their overlap can be measured, or none."
+                _("Only one segmentation is given."), _("Give both, so that their overlap can be measured, or none.")
             )
         labels: tuple[ImageData | None, ImageData | None] = (None, None)
         if fixedSegmentationNode is not None:
@@ -145,8 +148,8 @@ class RegistrationLogic:
         request = RegistrationRequest(
             fixed=fixed.image_data(),
             moving=moving.image_data(),
-            fixed_mask=mask_image(fixedMaskNode, fixed, "fixed mask", fixedMaskSegmentIDs),
-            moving_mask=mask_image(movingMaskNode, moving, "moving mask", movingMaskSegmentIDs),
+            fixed_mask=mask_image(fixedMaskNode, fixed, _("fixed mask"), fixedMaskSegmentIDs),
+            moving_mask=mask_image(movingMaskNode, moving, _("moving mask"), movingMaskSegmentIDs),
             fixed_labels=labels[0],
             moving_labels=labels[1],
             initial=initial_transform(initialTransformNode, fixed.geometry)
@@ -173,18 +176,19 @@ class RegistrationLogic:
                 written.transform, written.volume, written.entropy, written.jacobian, written.inverse, report
             )
 
-        watched = {"fixed volume": fixedVolumeNode, "moving volume": movingVolumeNode}
-        watched.update({f"output {name}": node for name, node in outputs.given().items()})
+        watched = {_("fixed volume"): fixedVolumeNode, _("moving volume"): movingVolumeNode}
+        watched.update({output_words(name): node for name, node in outputs.given().items()})
         require_torch()
+        scheduler = None if waitForCompletion else self._scheduler
         self._job = RegistrationJob(
             self._worker(),
             request,
             prepare,
             finish,
             watched,
-            None if waitForCompletion else self._scheduler,
+            scheduler,
             Listeners(progressCallback, logCallback, completedCallback),
-            LivePreview(fixedVolumeNode, movingVolumeNode, outputTransformNode) if livePreview else None,
+            LivePreview(fixedVolumeNode, movingVolumeNode, outputTransformNode, scheduler) if livePreview else None,
         )
         return self._completed(self._job) if waitForCompletion else self._job
 

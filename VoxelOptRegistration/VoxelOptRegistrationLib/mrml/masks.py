@@ -12,6 +12,7 @@ from ..errors import ComputationError, InputError
 from ..worker.data import ImageData
 from .geometry import Geometry, ijk_to_ras, to_world
 from .rasterisation import oriented_image, paint
+from .translation import tr as _
 from .volumes import PlacedVolume, kind_of
 
 
@@ -33,7 +34,10 @@ def mask_image(
         gone = [identifier for identifier in segments if identifier not in values]
         if gone:
             raise InputError(
-                f"The {role} '{node.GetName()}' has no segment '{gone[0]}' any more.", "Choose its segments again."
+                _("The {role} '{name}' has no segment '{segment}' any more.").format(
+                    role=role, name=node.GetName(), segment=gone[0]
+                ),
+                _("Choose its segments again."),
             )
         values = {identifier: value for identifier, value in values.items() if identifier in segments}
     labels = label_array(node, reference, role, values)
@@ -42,8 +46,10 @@ def mask_image(
         mask &= _field_of_view(reference)
     if not mask.any():
         raise InputError(
-            f"The {role} '{node.GetName()}' covers no voxel of '{reference.name}'.",
-            "Check that it was drawn on this volume and is not empty, or leave the mask out.",
+            _("The {role} '{name}' covers no voxel of '{volume}'.").format(
+                role=role, name=node.GetName(), volume=reference.name
+            ),
+            _("Check that it was drawn on this volume and is not empty, or leave the mask out."),
         )
     return ImageData(mask, reference.geometry.index_to_lps)
 
@@ -56,26 +62,33 @@ def label_images(
     Segments are matched by name, label maps by value. Raises `InputError` where the two kinds are mixed, no name is
     common, or a label map or segmentation covers no voxel of its volume.
     """
-    values = [segment_values(fixed_node, "fixed segmentation"), segment_values(moving_node, "moving segmentation")]
+    values = [
+        segment_values(fixed_node, _("fixed segmentation")),
+        segment_values(moving_node, _("moving segmentation")),
+    ]
     if (values[0] is None) != (values[1] is None):
         raise InputError(
-            f"'{fixed_node.GetName()}' and '{moving_node.GetName()}' are a label map and a segmentation.",
-            "Give two label maps or two segmentations.",
+            _("'{fixed}' and '{moving}' are a label map and a segmentation.").format(
+                fixed=fixed_node.GetName(), moving=moving_node.GetName()
+            ),
+            _("Give two label maps or two segmentations."),
         )
     if values[0] is not None and values[1] is not None:
         values = list(_matched(fixed_node, moving_node))
     images = []
     for node, placed, role, numbers in (
-        (fixed_node, fixed, "fixed segmentation", values[0]),
-        (moving_node, moving, "moving segmentation", values[1]),
+        (fixed_node, fixed, _("fixed segmentation"), values[0]),
+        (moving_node, moving, _("moving segmentation"), values[1]),
     ):
         labels = label_array(node, placed, role, numbers)
         if labels.dtype.kind == "f":
             labels = np.rint(labels).astype(np.int32)
         if not labels.any():
             raise InputError(
-                f"The {role} '{node.GetName()}' covers no voxel of '{placed.name}'.",
-                "Check that it belongs to this volume and is not empty.",
+                _("The {role} '{name}' covers no voxel of '{volume}'.").format(
+                    role=role, name=node.GetName(), volume=placed.name
+                ),
+                _("Check that it belongs to this volume and is not empty."),
             )
         images.append(ImageData(labels, placed.geometry.index_to_lps))
     return images[0], images[1]
@@ -87,7 +100,8 @@ def segment_values(node: slicer.vtkMRMLNode, role: str) -> dict[str, int] | None
         return None
     if not node.IsA("vtkMRMLSegmentationNode"):
         raise InputError(
-            f"The {role} '{node.GetName()}' is a {kind_of(node)}.", "Choose a segmentation or a label map."
+            _("The {role} '{name}' is a {kind}.").format(role=role, name=node.GetName(), kind=kind_of(node)),
+            _("Choose a segmentation or a label map."),
         )
     identifiers = vtk.vtkStringArray()
     node.GetSegmentation().GetSegmentIDs(identifiers)
@@ -106,7 +120,10 @@ def label_array(
     if values is None:
         image = node.GetImageData()
         if image is None or image.GetPointData().GetScalars() is None:
-            raise InputError(f"The {role} '{node.GetName()}' holds no voxels.", "Choose another label map.")
+            raise InputError(
+                _("The {role} '{name}' holds no voxels.").format(role=role, name=node.GetName()),
+                _("Choose another label map."),
+            )
         if isinstance(local_to_world, np.ndarray):
             own = Geometry(image.GetDimensions(), local_to_world @ ijk_to_ras(node))
             if own.matches(reference.geometry):
@@ -123,8 +140,10 @@ def label_array(
         ):
             name = node.GetSegmentation().GetSegment(identifier).GetName()
             raise ComputationError(
-                f"Segment '{name}' of the {role} '{node.GetName()}' could not be turned into a label map.",
-                "Export the segmentation to a label map in the Segmentations module, and choose that.",
+                _("Segment '{segment}' of the {role} '{name}' could not be turned into a label map.").format(
+                    segment=name, role=role, name=node.GetName()
+                ),
+                _("Export the segmentation to a label map in the Segmentations module, and choose that."),
             )
         paint(result, oriented, reference.geometry, local_to_world, value)
     return result
@@ -146,13 +165,15 @@ def _matched(fixed_node: slicer.vtkMRMLNode, moving_node: slicer.vtkMRMLNode) ->
     names = []
     for node in (fixed_node, moving_node):
         segmentation = node.GetSegmentation()
-        identifiers = segment_values(node, "segmentation") or {}
+        identifiers = segment_values(node, _("segmentation")) or {}
         names.append({segmentation.GetSegment(identifier).GetName(): identifier for identifier in identifiers})
     common = [name for name in names[0] if name in names[1]]
     if not common:
         raise InputError(
-            f"No segment of '{fixed_node.GetName()}' has the name of a segment of '{moving_node.GetName()}'.",
-            "Give the same structure the same name in both.",
+            _("No segment of '{fixed}' has the name of a segment of '{moving}'.").format(
+                fixed=fixed_node.GetName(), moving=moving_node.GetName()
+            ),
+            _("Give the same structure the same name in both."),
         )
     numbers = {name: index + 1 for index, name in enumerate(common)}
     fixed, moving = ({by_name[name]: numbers[name] for name in common} for by_name in names)

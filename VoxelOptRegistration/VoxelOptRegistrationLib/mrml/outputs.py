@@ -16,6 +16,7 @@ from .display import show_entropy, show_jacobian, show_warped
 from .geometry import ijk_to_ras, matrix_from_array, parent_chain, to_world
 from .prepared import PreparedOutputs
 from .transforms import set_resampling
+from .translation import tr as _
 from .volumes import PlacedVolume, kind_of
 
 PREFIX = "VoxelOptRegistration"
@@ -56,6 +57,17 @@ _MEANINGS = {
 }
 
 
+def output_words(name: str) -> str:
+    """What an output, by its field of `OutputNodes`, is called in texts for users."""
+    return {
+        "transform": _("output transform"),
+        "volume": _("output volume"),
+        "entropy": _("output displacement entropy"),
+        "jacobian": _("output Jacobian determinant"),
+        "inverse": _("output inverse transform"),
+    }[name]
+
+
 def check_outputs(outputs: OutputNodes, inputs: Mapping[str, slicer.vtkMRMLNode | None]) -> None:
     """Raise `InputError` for an output node of the wrong kind, not in the scene, chosen twice, or an input as well.
 
@@ -63,16 +75,24 @@ def check_outputs(outputs: OutputNodes, inputs: Mapping[str, slicer.vtkMRMLNode 
     """
     seen: dict[str, str] = {node.GetID(): title for title, node in inputs.items() if node is not None and node.GetID()}
     for name, node in outputs.given().items():
-        title = f"output {_TITLES[name]}"
+        title = output_words(name)
         grid = name in ("transform", "inverse")
         if not (_holds_grid(node) if grid else node.GetClassName() == "vtkMRMLScalarVolumeNode"):
-            kind = "general transform" if grid else "scalar volume"
-            raise InputError(f"The {title} '{node.GetName()}' is a {kind_of(node)}.", f"Choose a {kind}.")
+            raise InputError(
+                _("The {title} '{name}' is a {kind}.").format(title=title, name=node.GetName(), kind=kind_of(node)),
+                _("Choose a general transform.") if grid else _("Choose a scalar volume."),
+            )
         if node.GetScene() is not slicer.mrmlScene:
-            raise InputError(f"The {title} '{node.GetName()}' is not in the scene.", "Add it to the scene first.")
+            raise InputError(
+                _("The {title} '{name}' is not in the scene.").format(title=title, name=node.GetName()),
+                _("Add it to the scene first."),
+            )
         if node.GetID() in seen:
             raise InputError(
-                f"'{node.GetName()}' is chosen as {title} and as {seen[node.GetID()]}.", "Choose different nodes."
+                _("'{name}' is chosen as {title} and as {other}.").format(
+                    name=node.GetName(), title=title, other=seen[node.GetID()]
+                ),
+                _("Choose different nodes."),
             )
         seen[node.GetID()] = title
 
@@ -93,14 +113,18 @@ def check_chains(
         allowed = node is outputs.transform and chain and chain[-1] is node
         if node is not None and (node in parent_chain(fixed) or (node in chain and not allowed)):
             raise InputError(
-                f"The output transform '{node.GetName()}' already acts on the fixed or the moving volume.",
-                "Choose another output transform, or take the volume out of it.",
+                _("The output transform '{name}' already acts on the fixed or the moving volume.").format(
+                    name=node.GetName()
+                ),
+                _("Choose another output transform, or take the volume out of it."),
             )
     acting = [chained for chained in parent_chain(moving) if chained is not outputs.transform]
     if initial is not None and initial in acting:
         raise InputError(
-            f"The initial transform '{initial.GetName()}' already acts on '{moving.GetName()}' and would count twice.",
-            "Leave the initial transform empty: transforms that the volume stands under are respected.",
+            _("The initial transform '{transform}' already acts on '{volume}' and would count twice.").format(
+                transform=initial.GetName(), volume=moving.GetName()
+            ),
+            _("Leave the initial transform empty: transforms that the volume stands under are respected."),
         )
 
 

@@ -13,6 +13,7 @@ import slicer
 from ..errors import InputError
 from ..options import Settings
 from ..presets import load_preset, preset_names
+from .translation import tr as _
 from .volumes import check_volume
 
 MEGA = 1_000_000
@@ -85,8 +86,8 @@ def missing_input(parameters: Parameters | None) -> Missing:
         return Missing.SEGMENTATIONS
     if (parameters.fixedLandmarks is None) != (parameters.movingLandmarks is None):
         return Missing.LANDMARKS
-    check_volume(parameters.fixedVolume, "fixed volume")
-    check_volume(parameters.movingVolume, "moving volume")
+    check_volume(parameters.fixedVolume, _("fixed volume"))
+    check_volume(parameters.movingVolume, _("moving volume"))
     return Missing.NOTHING
 
 
@@ -164,7 +165,7 @@ def run_arguments(parameters: Parameters) -> dict[str, Any]:
     """Arguments of `RegistrationLogic.registerVolumes`. Raises `InputError` where something is still to be chosen."""
     missing = missing_input(parameters)
     if missing is not Missing.NOTHING:
-        raise InputError(f"The {missing.value} is not chosen.", "Choose it first.")
+        raise InputError(_("The {what} is not chosen.").format(what=missing.value), _("Choose it first."))
     return {
         "fixedVolumeNode": parameters.fixedVolume,
         "movingVolumeNode": parameters.movingVolume,

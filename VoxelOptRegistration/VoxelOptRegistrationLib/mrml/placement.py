@@ -9,6 +9,7 @@ import vtk
 
 from ..errors import InputError
 from .geometry import parent_chain
+from .translation import tr as _
 
 
 def is_applied(transform: slicer.vtkMRMLTransformNode | None, moving: slicer.vtkMRMLVolumeNode | None) -> bool:
@@ -75,7 +76,9 @@ def harden(volume: slicer.vtkMRMLVolumeNode) -> Placement:
     `InputError` for a volume under no transform.
     """
     if volume.GetParentTransformNode() is None:
-        raise InputError(f"'{volume.GetName()}' is under no transform.", "Apply the registration to it first.")
+        raise InputError(
+            _("'{name}' is under no transform.").format(name=volume.GetName()), _("Apply the registration to it first.")
+        )
     before = Placement.of(volume)
     volume.HardenTransform()
     return before

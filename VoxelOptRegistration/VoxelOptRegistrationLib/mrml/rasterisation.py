@@ -9,6 +9,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from ..errors import ComputationError
 from .geometry import Geometry, array_from_matrix, as_transform, ijk_to_ras, matrix_from_array
+from .translation import tr as _
 
 _SAMPLES = 9
 
@@ -44,7 +45,9 @@ def paint(
     if not slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(
         source, lattice, resampled, False, False, as_transform(local_to_world), 0
     ):
-        raise ComputationError("A mask could not be resampled onto its volume.", "Harden its parent transform first.")
+        raise ComputationError(
+            _("A mask could not be resampled onto its volume."), _("Harden its parent transform first.")
+        )
     scalars = vtk_to_numpy(resampled.GetPointData().GetScalars()).reshape(resampled.GetDimensions()[::-1])
     part = target[window[4] : window[5] + 1, window[2] : window[3] + 1, window[0] : window[1] + 1]
     inside = scalars != 0

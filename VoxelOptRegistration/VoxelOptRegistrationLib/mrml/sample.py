@@ -14,6 +14,7 @@ import slicer
 
 from ..errors import ComputationError
 from .environment import python_executable, temporary_folder
+from .translation import tr as _
 
 _MAKE = """
 import sys
@@ -62,7 +63,10 @@ def _generate(folder: Path, size_zyx: tuple[int, int, int]) -> None:
     )
     if finished.returncode != 0:
         lines = finished.stderr.strip().splitlines() or [f"exit code {finished.returncode}"]
-        raise ComputationError(f"The sample volumes could not be generated: {lines[-1]}", "See the log for details.")
+        raise ComputationError(
+            _("The sample volumes could not be generated: {cause}").format(cause=lines[-1]),
+            _("See the log for details."),
+        )
 
 
 def _read_points(path: Path) -> np.ndarray:
@@ -77,7 +81,9 @@ def _add_volume(path: Path, name: str) -> slicer.vtkMRMLScalarVolumeNode:
     storage.SetFileName(str(path))
     if not storage.ReadData(node):
         slicer.mrmlScene.RemoveNode(node)
-        raise ComputationError(f"The sample volume {path.name} could not be read.", "See the log for details.")
+        raise ComputationError(
+            _("The sample volume {file} could not be read.").format(file=path.name), _("See the log for details.")
+        )
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetAutoWindowLevel(False)

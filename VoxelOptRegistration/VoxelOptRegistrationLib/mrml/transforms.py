@@ -12,6 +12,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 from ..errors import InputError
 from ..worker.data import ImageData
 from .geometry import RAS_FROM_LPS, Geometry, array_from_matrix, matrix_from_array, parent_chain
+from .translation import tr as _
 from .volumes import kind_of
 
 INITIAL_SAMPLES = 2_000_000
@@ -28,13 +29,19 @@ def initial_transform(
     fewer. Raises `InputError` for another kind of node and for a linear transform without an inverse.
     """
     if not node.IsA("vtkMRMLTransformNode"):
-        raise InputError(f"The initial transform '{node.GetName()}' is a {kind_of(node)}.", "Choose a transform.")
+        raise InputError(
+            _("The initial transform '{name}' is a {kind}.").format(name=node.GetName(), kind=kind_of(node)),
+            _("Choose a transform."),
+        )
     if node.IsTransformToWorldLinear():
         matrix = vtk.vtkMatrix4x4()
         node.GetMatrixTransformToWorld(matrix)
         forward = array_from_matrix(matrix)
         if abs(np.linalg.det(forward[:3, :3])) < 1e-9:
-            raise InputError(f"The initial transform '{node.GetName()}' has no inverse.", "Choose another transform.")
+            raise InputError(
+                _("The initial transform '{name}' has no inverse.").format(name=node.GetName()),
+                _("Choose another transform."),
+            )
         return RAS_FROM_LPS @ np.linalg.inv(forward) @ RAS_FROM_LPS
     lattice = _coarser(fixed, samples)
     from_world = vtk.vtkGeneralTransform()
@@ -112,8 +119,10 @@ def apply_transform(
     top = chain[-1] if chain else moving
     if fixed is not None and top in parent_chain(fixed):
         raise InputError(
-            f"The transform '{top.GetName()}' moves both volumes, so '{transform.GetName()}' cannot be put above it.",
-            "Harden it on the moving volume first, or use the warped volume.",
+            _("The transform '{outer}' moves both volumes, so '{inner}' cannot be put above it.").format(
+                outer=top.GetName(), inner=transform.GetName()
+            ),
+            _("Harden it on the moving volume first, or use the warped volume."),
         )
     top.SetAndObserveTransformNodeID(transform.GetID())
 

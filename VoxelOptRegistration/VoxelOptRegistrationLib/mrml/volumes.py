@@ -12,6 +12,7 @@ import vtk
 from ..errors import InputError
 from ..worker.data import ImageData
 from .geometry import Geometry, ijk_to_ras, matrix_from_array, to_world
+from .translation import tr as _
 
 
 @dataclass(frozen=True)
@@ -56,28 +57,43 @@ def place_volume(
 def check_volume(node: slicer.vtkMRMLScalarVolumeNode, role: str) -> None:
     """Raise `InputError` unless `node` is a 3-D scalar volume with voxels, in the scene."""
     if node is None:
-        raise InputError(f"No {role} is selected.", f"Choose a {role}.")
+        raise InputError(_("No {role} is selected.").format(role=role), _("Choose a {role}.").format(role=role))
     if not node.IsA("vtkMRMLScalarVolumeNode") or node.IsA("vtkMRMLLabelMapVolumeNode"):
-        raise InputError(f"The {role} '{node.GetName()}' is a {kind_of(node)}.", "Choose a scalar volume.")
+        raise InputError(
+            _("The {role} '{name}' is a {kind}.").format(role=role, name=node.GetName(), kind=kind_of(node)),
+            _("Choose a scalar volume."),
+        )
     if node.GetScene() is not slicer.mrmlScene:
-        raise InputError(f"The {role} '{node.GetName()}' is not in the scene.", "Add it to the scene first.")
+        raise InputError(
+            _("The {role} '{name}' is not in the scene.").format(role=role, name=node.GetName()),
+            _("Add it to the scene first."),
+        )
     image = node.GetImageData()
     if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
-        raise InputError(f"The {role} '{node.GetName()}' holds no voxels.", "Load its image, or choose another volume.")
+        raise InputError(
+            _("The {role} '{name}' holds no voxels.").format(role=role, name=node.GetName()),
+            _("Load its image, or choose another volume."),
+        )
     components = image.GetNumberOfScalarComponents()
     if components != 1 or node.GetClassName() != "vtkMRMLScalarVolumeNode":
         raise InputError(
-            f"The {role} '{node.GetName()}' has {components} values per voxel.",
-            "Choose a volume with one value per voxel, for example one frame or one channel of it.",
+            _("The {role} '{name}' has {count} values per voxel.").format(
+                role=role, name=node.GetName(), count=components
+            ),
+            _("Choose a volume with one value per voxel, for example one frame or one channel of it."),
         )
     size = image.GetDimensions()
     if min(size) < 2:
         raise InputError(
-            f"The {role} '{node.GetName()}' has {size[0]} x {size[1]} x {size[2]} voxels.", "Choose a 3-D volume."
+            _("The {role} '{name}' has {x} x {y} x {z} voxels.").format(
+                role=role, name=node.GetName(), x=size[0], y=size[1], z=size[2]
+            ),
+            _("Choose a 3-D volume."),
         )
     if abs(np.linalg.det(ijk_to_ras(node)[:3, :3])) < 1e-12:
         raise InputError(
-            f"The {role} '{node.GetName()}' has a spacing of zero.", "Correct its spacing in the Volumes module."
+            _("The {role} '{name}' has a spacing of zero.").format(role=role, name=node.GetName()),
+            _("Correct its spacing in the Volumes module."),
         )
 
 

@@ -11,6 +11,7 @@ from ..devices import Device
 from ..errors import RegistrationError
 from ..mrml.environment import torch_damage, torch_version
 from ..worker.data import DeviceAnswer
+from .error_words import error_words
 
 AUTOMATIC = "auto"
 _GIB = 2**30
@@ -83,7 +84,7 @@ class DeviceBox:
             return
         self._ui.refreshDevicesButton.enabled = True
         self._devices = answer.devices
-        self._ui.deviceNote.text = str(answer.error) if answer.error is not None else self._advice()
+        self._ui.deviceNote.text = error_words(answer.error) if answer.error is not None else self._advice()
         self._fill()
         if answer.error is not None and answer.error.kind == "dependency":
             self._damaged(answer.error)

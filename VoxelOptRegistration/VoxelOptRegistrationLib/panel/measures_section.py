@@ -16,10 +16,11 @@ from ..errors import RegistrationError
 from ..mrml.record import Registration
 from ..qa.histograms import KINDS, Kind, plot_histogram, show_chart
 from ..qa.landmarks import LandmarkError, landmark_errors
-from ..qa.measures import measures
+from ..qa.measures import measures, shown
 from ..qa.report_export import ReportExport
 from ..qa.segments import SegmentMeasure, segment_measures
 from ..qa.tables import write_csv
+from .error_words import error_words
 from .tables import fill_table
 from .told import told
 
@@ -56,8 +57,8 @@ class MeasuresSection:
         self._showLandmarks([])
         rows = measures(report)
         headers = (_("Measure"), _("Before"), _("After"))
-        texts = [(row.name, row.text(False), row.text(True)) for row in rows]
-        fill_table(self._ui.measuresTable, headers, texts, [row.hint for row in rows])
+        texts = [(shown(row.name), row.text(False), row.text(True)) for row in rows]
+        fill_table(self._ui.measuresTable, headers, texts, [shown(row.hint) for row in rows])
         warnings = report.get("warnings", [])
         self._ui.warningsNote.text = "\n".join(warnings)
         self._ui.warningsNote.visible = bool(warnings)
@@ -138,7 +139,7 @@ class MeasuresSection:
                 return
             self._saved(export.path)
         except RegistrationError as error:
-            self._say(html.escape(str(error)))
+            self._say(html.escape(error_words(error)))
         self._export = None
         self._follow()
 

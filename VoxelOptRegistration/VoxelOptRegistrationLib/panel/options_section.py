@@ -8,17 +8,8 @@ from slicer.i18n import tr as _
 
 from ..errors import InputError
 from ..mrml.parameters import changed_options, show_preset
-from ..presets import preset_names, read_preset
-
-_PRESET_TITLES = {
-    "generic": lambda: _("Any CT or MR pair"),
-    "abdomen-ct": lambda: _("Abdominal CT"),
-    "brain-mr": lambda: _("Brain MR"),
-    "ct-mr": lambda: _("CT and MR of one patient"),
-    "fast": lambda: _("Fast look"),
-    "liver-mr": lambda: _("Liver MR"),
-    "lung-ct": lambda: _("Lung CT"),
-}
+from ..presets import preset_names
+from .preset_words import preset_description, preset_title
 
 
 class OptionsSection:
@@ -37,9 +28,8 @@ class OptionsSection:
         """Show this parameter node; None: none."""
         self._parameters = parameters
         for index, name in enumerate(preset_names()):
-            title = _PRESET_TITLES.get(name, lambda name=name: read_preset(name).title)
             if index < self._ui.presetSelector.count:
-                self._ui.presetSelector.setItemText(index, title())
+                self._ui.presetSelector.setItemText(index, preset_title(name))
         self.update()
 
     def update(self) -> None:
@@ -48,7 +38,7 @@ class OptionsSection:
             return
         if self._parameters.loadedPreset != self._parameters.preset:
             self.onReset()
-        self._ui.presetNote.text = read_preset(self._parameters.preset).description
+        self._ui.presetNote.text = preset_description(self._parameters.preset)
         try:
             changed = changed_options(self._parameters)
         except InputError as error:

@@ -11,11 +11,13 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import Cancelled, InputError, RegistrationError
+from ..mrml.drawing import drawn_in_turn
 from ..mrml.job import RegistrationJob
 from ..mrml.parameters import Missing, missing_input
 from ..progress import Progress
 from ..qa.layers import SavedViews, read_views, restore_views
 from ..worker.job import JobState
+from .error_words import error_words
 from .stages import TimeLeft, duration_words, progress_words, time_share
 
 LOG_LINES = 5000
@@ -116,7 +118,8 @@ class RunSection:
             return
         self._views = read_views(slicer.mrmlScene)
         self._left = TimeLeft(self._begin)
-        self._show_pair()
+        with drawn_in_turn(qt.QTimer.singleShot):
+            self._show_pair()
         self._ui.progressBar.visible = True
         self.onProgress(self._job.progress)
         self.update()
@@ -158,16 +161,10 @@ class RunSection:
         if self._closing or views is None:
             return
         self._ui.progressBar.visible = False
-        if job.error is None:
-            took = duration_words(time.monotonic() - self._begin)
-            lines = [_("Registered in {duration}.").format(duration=took), self._done(job)]
-            self._say("\n".join([line for line in lines if line] + job.result.report.get("warnings", [])))
-            self.onLog(lines[0])
-        else:
-            restore_views(slicer.mrmlScene, views)
-            self._fail(job.error)
-            if not isinstance(job.error, (Cancelled, InputError)):
-                slicer.util.errorDisplay(_("The registration failed."), detailedText=str(job.error))
+        with drawn_in_turn(qt.QTimer.singleShot):
+            self._show_end(job, views)
+        if job.error is not None and not isinstance(job.error, (Cancelled, InputError)):
+            slicer.util.errorDisplay(_("The registration failed."), detailedText=error_words(job.error))
         self.update()
         self._changed()
 
@@ -212,6 +209,16 @@ class RunSection:
                 background=parameters.fixedVolume, foreground=parameters.movingVolume, foregroundOpacity=0.5
             )
 
+    def _show_end(self, job: RegistrationJob, views: SavedViews) -> None:
+        if job.error is None:
+            took = duration_words(time.monotonic() - self._begin)
+            lines = [_("Registered in {duration}.").format(duration=took), self._done(job)]
+            self._say("\n".join([line for line in lines if line] + job.result.report.get("warnings", [])))
+            self.onLog(lines[0])
+        else:
+            restore_views(slicer.mrmlScene, views)
+            self._fail(job.error)
+
     def _tell(self, progress: Progress) -> None:
         if self._job is None or self._job.state is not JobState.CANCELLING:
             left = self._left.seconds(time.monotonic()) if self._left is not None else None
@@ -224,6 +231,7 @@ class RunSection:
 
     def _fail(self, error: RegistrationError) -> None:
         cancelled = isinstance(error, Cancelled)
-        self._say(str(error), "" if cancelled else _ERROR_STYLE)
-        self.onLog(str(error))
+        words = error_words(error)
+        self._say(words, "" if cancelled else _ERROR_STYLE)
+        self.onLog(words)
         self._ui.repairButton.visible = error.kind == "dependency"

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import slicer
 
 from ..errors import RegistrationError
+from .error_words import error_words
 
 
 @contextmanager
@@ -22,4 +23,4 @@ def told(message: str) -> Iterator[None]:
         except RegistrationError as error:
             expected = error
     if expected is not None:
-        slicer.util.errorDisplay(f"{message}\n\n{expected}")
+        slicer.util.errorDisplay(f"{message}\n\n{error_words(expected)}")

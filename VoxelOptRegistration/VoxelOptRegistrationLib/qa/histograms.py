@@ -10,24 +10,33 @@ import slicer
 
 from ..mrml.outputs import PREFIX
 from ..mrml.record import Registration
+from ..mrml.translation import tr as _
 
 KEY_ATTRIBUTE = f"{PREFIX}.Plot"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """key: in the report's section `histograms`. title, axis: what the chart says. color: of the curve, RGB."""
+    """key: in the report's section `histograms`. color: of the curve, RGB."""
 
     key: str
-    title: str
-    axis: str
     color: tuple[float, float, float]
 
+    @property
+    def title(self) -> str:
+        """What is counted."""
+        return {"jacobian": _("Jacobian determinant"), "entropy": _("Displacement entropy")}[self.key]
 
-KINDS = (
-    Kind("jacobian", "Jacobian determinant", "Jacobian determinant (1 keeps volume, 0 or less folds)", (0.1, 0.4, 0.8)),
-    Kind("entropy", "Displacement entropy", "Displacement entropy (0 certain, 1 no signal)", (0.85, 0.4, 0.1)),
-)
+    @property
+    def axis(self) -> str:
+        """What is counted, and how to read it."""
+        return {
+            "jacobian": _("Jacobian determinant (1 keeps volume, 0 or less folds)"),
+            "entropy": _("Displacement entropy (0 certain, 1 no signal)"),
+        }[self.key]
+
+
+KINDS = (Kind("jacobian", (0.1, 0.4, 0.8)), Kind("entropy", (0.85, 0.4, 0.1)))
 
 
 def plot_histogram(registration: Registration, kind: Kind) -> slicer.vtkMRMLPlotChartNode | None:
@@ -41,12 +50,13 @@ def plot_histogram(registration: Registration, kind: Kind) -> slicer.vtkMRMLPlot
     title = f"{registration.name}: {kind.title}"
     table = _node(registration, kind, "vtkMRMLTableNode", title)
     values, share = _columns(histogram)
-    slicer.util.updateTableFromArray(table, np.stack([values, share], axis=1), [kind.title, "Share (%)"])
+    share_title = _("Share (%)")
+    slicer.util.updateTableFromArray(table, np.stack([values, share], axis=1), [kind.title, share_title])
     series = _node(registration, kind, "vtkMRMLPlotSeriesNode", f"{title}, curve")
     with slicer.util.NodeModify(series):
         series.SetAndObserveTableNodeID(table.GetID())
         series.SetXColumnName(kind.title)
-        series.SetYColumnName("Share (%)")
+        series.SetYColumnName(share_title)
         series.SetPlotType(series.PlotTypeScatter)
         series.SetLineStyle(series.LineStyleSolid)
         series.SetMarkerStyle(series.MarkerStyleNone)
@@ -56,7 +66,7 @@ def plot_histogram(registration: Registration, kind: Kind) -> slicer.vtkMRMLPlot
     with slicer.util.NodeModify(chart):
         chart.SetTitle(title)
         chart.SetXAxisTitle(kind.axis)
-        chart.SetYAxisTitle("Voxels of the body (%)")
+        chart.SetYAxisTitle(_("Voxels of the body (%)"))
         chart.SetLegendVisibility(False)
         chart.RemoveAllPlotSeriesNodeIDs()
         chart.AddAndObservePlotSeriesNodeID(series.GetID())

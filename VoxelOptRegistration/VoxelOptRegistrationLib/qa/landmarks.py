@@ -11,6 +11,7 @@ import vtk
 from ..errors import InputError
 from ..mrml.geometry import as_transform, to_world
 from ..mrml.record import Registration
+from ..mrml.translation import tr as _
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,19 @@ def landmark_errors(
     """
     if fixed_node is None or moving_node is None:
         raise InputError(
-            "Landmarks need two lists of points.", "Choose one for the fixed and one for the moving volume."
+            _("Landmarks need two lists of points."), _("Choose one for the fixed and one for the moving volume.")
         )
     names, fixed = _points(fixed_node, None)
-    _, moving = _points(moving_node, registration.transform)
+    _labels, moving = _points(moving_node, registration.transform)
     if len(fixed) != len(moving):
         raise InputError(
-            f"'{fixed_node.GetName()}' has {len(fixed)} points and '{moving_node.GetName()}' has {len(moving)}.",
-            "Place the same points, in the same order, in both lists.",
+            _("'{fixed}' has {fixed_count} points and '{moving}' has {moving_count}.").format(
+                fixed=fixed_node.GetName(),
+                fixed_count=len(fixed),
+                moving=moving_node.GetName(),
+                moving_count=len(moving),
+            ),
+            _("Place the same points, in the same order, in both lists."),
         )
     from_world = vtk.vtkGeneralTransform()
     registration.transform.GetTransformFromWorld(from_world)
@@ -60,7 +66,10 @@ def _points(
         if node.GetNthControlPointPositionStatus(index) == node.PositionDefined
     ]
     if not placed:
-        raise InputError(f"The list '{node.GetName()}' has no points.", "Place points, or choose another list.")
+        raise InputError(
+            _("The list '{name}' has no points.").format(name=node.GetName()),
+            _("Place points, or choose another list."),
+        )
     transform = as_transform(to_world(node, ignored))
     points = [transform.TransformPoint(node.GetNthControlPointPosition(index)) for index in placed]
     return [node.GetNthControlPointLabel(index) for index in placed], np.array(points)

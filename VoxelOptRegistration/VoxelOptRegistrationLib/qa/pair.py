@@ -10,6 +10,7 @@ import slicer
 
 from ..mrml.geometry import Geometry, ijk_to_ras, to_world
 from ..mrml.record import Registration
+from ..mrml.translation import tr as _
 from ..mrml.volumes import PlacedVolume, place_volume
 from .comparison import Window, in_window_of, window_of
 from .maps import body_outline
@@ -71,7 +72,7 @@ class ComparedPair:
             return registration.warped
         if registration.applied == after or "moving" in self.changed:
             return registration.moving
-        placed = place_volume(registration.moving, "moving volume", ignored=registration.transform)
+        placed = place_volume(registration.moving, _("moving volume"), ignored=registration.transform)
         image = placed.array if placed.hardened else registration.moving.GetImageData()
         name = f"{registration.moving.GetName()}, {'after' if after else 'before'}"
         node = scratch_volume(registration.moving.GetScene(), f"moving {after}", name, image, placed.geometry)
@@ -87,7 +88,7 @@ class ComparedPair:
 
     def _fixed(self) -> PlacedVolume:
         fixed = self.registration.fixed
-        return self._keep("fixed", lambda: place_volume(fixed, "fixed volume"), fixed)
+        return self._keep("fixed", lambda: place_volume(fixed, _("fixed volume")), fixed)
 
     def _keep(
         self, name: str, make: Callable[[], T], *nodes: slicer.vtkMRMLVolumeNode | None, others: tuple[Any, ...] = ()

@@ -9,6 +9,7 @@ import numpy as np
 import slicer
 
 from ..mrml.record import Registration
+from ..mrml.translation import tr as _
 from ..mrml.volumes import place_volume
 
 
@@ -33,7 +34,7 @@ def worst_places(registration: Registration, kind: Worst) -> list[Place]:
     voxels = registration.report.get("worst_voxels", {}).get(kind.value, [])
     if not voxels:
         return []
-    matrix = place_volume(registration.fixed, "fixed volume").geometry.ijk_to_world
+    matrix = place_volume(registration.fixed, _("fixed volume")).geometry.ijk_to_world
     places = []
     for voxel in voxels:
         r, a, s = (matrix @ np.array([*voxel["index"], 1.0]))[:3]
@@ -44,14 +45,17 @@ def worst_places(registration: Registration, kind: Worst) -> list[Place]:
 def describe(place: Place, kind: Worst) -> str:
     """What is at the place, in words."""
     if kind is Worst.FOLD:
-        what = f"Jacobian determinant {place.value:.2f}" + (" (a fold)" if place.value <= 0 else " (no fold)")
+        words = _("Jacobian determinant {value:.2f} (a fold)")
+        if place.value > 0:
+            words = _("Jacobian determinant {value:.2f} (no fold)")
     elif kind is Worst.DISPLACEMENT:
-        what = f"displacement {place.value:.1f} mm"
+        words = _("displacement {value:.1f} mm")
     else:
-        what = f"entropy {place.value:.2f}"
+        words = _("entropy {value:.2f}")
     r, a, s = place.position
     where = f"{abs(r):.0f} mm {'R' if r >= 0 else 'L'}, {abs(a):.0f} mm {'A' if a >= 0 else 'P'}, "
-    return f"{what} at {where}{abs(s):.0f} mm {'S' if s >= 0 else 'I'}"
+    where += f"{abs(s):.0f} mm {'S' if s >= 0 else 'I'}"
+    return _("{what} at {where}").format(what=words.format(value=place.value), where=where)
 
 
 def jump_to(scene: slicer.vtkMRMLScene, position: tuple[float, float, float]) -> None:

@@ -21,6 +21,7 @@ from ..mrml.environment import python_executable, temporary_folder
 from ..mrml.geometry import Geometry
 from ..mrml.record import Registration
 from ..mrml.transforms import sample_displacement
+from ..mrml.translation import tr as _
 from ..mrml.volumes import place_volume
 from ..worker.arrays import ImageDescriptor, write_array
 from .pair import changed_since, matches, moving_on_fixed
@@ -53,16 +54,19 @@ class ReportExport:
         code = self._process.poll()
         if code is None:
             return False
-        _, stderr = self._process.communicate()
+        _output, stderr = self._process.communicate()
         try:
             if code != 0:
                 logging.getLogger(__name__).error("Drawing a report failed:\n%s", stderr)
                 lines = stderr.strip().splitlines() or [f"its process ended with {code}"]
-                raise ComputationError(f"The report could not be drawn: {lines[-1]}", "See the log for details.")
+                raise ComputationError(
+                    _("The report could not be drawn: {cause}").format(cause=lines[-1]), _("See the log for details.")
+                )
             shutil.copyfile(self._folder / PAGE, self.path)
         except OSError as error:
             raise ComputationError(
-                f"{self.path} cannot be written: {error.strerror}.", "Choose another file."
+                _("{path} cannot be written: {cause}.").format(path=self.path, cause=error.strerror),
+                _("Choose another file."),
             ) from error
         finally:
             self._remove_folder()
@@ -74,7 +78,9 @@ class ReportExport:
         while not self.poll():
             if time.monotonic() > deadline:
                 self.cancel()
-                raise ComputationError(f"The report was not drawn within {timeout:.0f} s.", "Try again.")
+                raise ComputationError(
+                    _("The report was not drawn within {seconds:.0f} s.").format(seconds=timeout), _("Try again.")
+                )
             time.sleep(0.05)
 
     def cancel(self) -> None:
@@ -89,16 +95,18 @@ class ReportExport:
 
 
 def _arrays(registration: Registration) -> dict[str, tuple[np.ndarray, Geometry]]:
-    fixed = place_volume(registration.fixed, "fixed volume")
-    moving = place_volume(registration.moving, "moving volume", ignored=registration.transform)
+    fixed = place_volume(registration.fixed, _("fixed volume"))
+    moving = place_volume(registration.moving, _("moving volume"), ignored=registration.transform)
     lattice = fixed.geometry
     changed = changed_since(registration)
     maps = {}
     for name, node in (("jacobian", registration.jacobian), ("entropy", registration.entropy)):
         if node is None or not matches(node, lattice):
             raise InputError(
-                f"The {name} volume of this registration is no longer in the scene, or was changed.",
-                "Run the registration again, then export its report.",
+                _("The {what} volume of this registration is no longer in the scene, or was changed.").format(
+                    what=name
+                ),
+                _("Run the registration again, then export its report."),
             )
         maps[name] = (slicer.util.arrayFromVolume(node), lattice)
     from_world = vtk.vtkGeneralTransform()

@@ -13,6 +13,7 @@ from ..mrml.geometry import Geometry, as_transform, to_world
 from ..mrml.masks import segment_values
 from ..mrml.rasterisation import oriented_image, paint
 from ..mrml.record import Registration
+from ..mrml.translation import tr as _
 from ..mrml.volumes import place_volume
 from .pair import matches
 
@@ -47,8 +48,8 @@ def segment_measures(
     carried over and measured instead. Raises `InputError` for other nodes and where neither is given.
     """
     if fixed_node is None and moving_node is None:
-        raise InputError("No segmentation is chosen.", "Choose the fixed or the moving segmentation, or both.")
-    fixed = place_volume(registration.fixed, "fixed volume")
+        raise InputError(_("No segmentation is chosen."), _("Choose the fixed or the moving segmentation, or both."))
+    fixed = place_volume(registration.fixed, _("fixed volume"))
     lattice = fixed.geometry
     here = _structures(fixed_node, lattice, None, None) if fixed_node is not None else {}
     before, after = {}, {}
@@ -102,7 +103,7 @@ def _structures(
         carried = vtk.vtkGeneralTransform()
         result.GetTransformToWorld(carried)
         mapping.Concatenate(carried)
-    values = segment_values(node, "segmentation")
+    values = segment_values(node, _("segmentation"))
     if values is None:
         labels = np.zeros(lattice.shape, slicer.util.arrayFromVolume(node).dtype)
         paint(labels, oriented_image(node.GetImageData(), node), lattice, mapping, None)
@@ -124,8 +125,10 @@ def _mask(
     ):
         name = node.GetSegmentation().GetSegment(identifier).GetName()
         raise ComputationError(
-            f"Segment '{name}' of '{node.GetName()}' could not be turned into a label map.",
-            "Export the segmentation to a label map in the Segmentations module, and choose that.",
+            _("Segment '{segment}' of '{name}' could not be turned into a label map.").format(
+                segment=name, name=node.GetName()
+            ),
+            _("Export the segmentation to a label map in the Segmentations module, and choose that."),
         )
     paint(mask, image, lattice, mapping, 1)
     return mask != 0

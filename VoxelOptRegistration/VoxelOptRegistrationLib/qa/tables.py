@@ -8,6 +8,7 @@ from dataclasses import astuple, fields
 from pathlib import Path
 
 from ..errors import InputError
+from ..mrml.translation import tr as _
 from .landmarks import LandmarkError
 from .measures import Measure
 from .segments import SegmentMeasure
@@ -38,7 +39,10 @@ def write_csv(
                     writer.writerow([])
                 writer.writerows(block)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.", "Choose another file or folder.") from error
+        raise InputError(
+            _("{path} cannot be written: {cause}.").format(path=path, cause=error.strerror),
+            _("Choose another file or folder."),
+        ) from error
 
 
 def _row(entry: Measure | SegmentMeasure | LandmarkError) -> list[object]:

@@ -12,6 +12,7 @@ from ..mrml.geometry import as_transform, matrix_from_array, to_world
 from ..mrml.outputs import PREFIX
 from ..mrml.record import Registration
 from ..mrml.transforms import apply_transform
+from ..mrml.translation import tr as _
 from ..mrml.volumes import kind_of, place_volume
 from .pair import changed_since
 from .resampling import resample
@@ -134,22 +135,29 @@ def _copy_other(
 def _check(registration: Registration, node: slicer.vtkMRMLTransformableNode, direction: Direction) -> None:
     if not node.IsA("vtkMRMLTransformableNode") or node.IsA("vtkMRMLTransformNode"):
         raise InputError(
-            f"'{node.GetName()}' is a {kind_of(node)}.", "Choose a volume, segmentation, model or markups."
+            _("'{name}' is a {kind}.").format(name=node.GetName(), kind=kind_of(node)),
+            _("Choose a volume, segmentation, model or markups."),
         )
     if node.IsA("vtkMRMLVolumeNode") and node.GetClassName() not in (
         "vtkMRMLScalarVolumeNode",
         "vtkMRMLLabelMapVolumeNode",
     ):
-        raise InputError(f"'{node.GetName()}' is a {kind_of(node)}.", "Choose a volume with one value per voxel.")
+        raise InputError(
+            _("'{name}' is a {kind}.").format(name=node.GetName(), kind=kind_of(node)),
+            _("Choose a volume with one value per voxel."),
+        )
     stays = registration.fixed if direction is Direction.TO_FIXED else registration.moving
     if node is stays:
         raise InputError(
-            f"'{node.GetName()}' is where nodes are taken to.", "Choose the other direction, or another node."
+            _("'{name}' is where nodes are taken to.").format(name=node.GetName()),
+            _("Choose the other direction, or another node."),
         )
     if node is registration.moving and "moving" in changed_since(registration):
         raise InputError(
-            f"'{node.GetName()}' was changed or moved after registration, so the result does not fit it any more.",
-            "If it was hardened, it lies on the fixed volume already; else undo the change.",
+            _("'{name}' was changed or moved after registration, so the result does not fit it any more.").format(
+                name=node.GetName()
+            ),
+            _("If it was hardened, it lies on the fixed volume already; else undo the change."),
         )
     if node.IsA("vtkMRMLVolumeNode") and node.GetImageData() is None:
-        raise InputError(f"'{node.GetName()}' holds no voxels.", "Choose another volume.")
+        raise InputError(_("'{name}' holds no voxels.").format(name=node.GetName()), _("Choose another volume."))

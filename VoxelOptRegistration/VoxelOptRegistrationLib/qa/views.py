@@ -11,6 +11,7 @@ import slicer
 
 from ..mrml.geometry import Geometry
 from ..mrml.record import Registration
+from ..mrml.translation import tr as _
 from .comparison import checkerboard, difference, swipe, tile_voxels
 from .deformation import show_arrows, show_grid
 from .layers import SavedViews, fit_viewers, read_views, restore_views, set_foreground_opacity, set_layers
@@ -157,29 +158,29 @@ class Review:
 
     def _swipe(self, options: ViewOptions) -> None:
         moving = self._pair.moving(options.after)
-        self._show_mixture("Swipe", swipe(self._pair.fixed.astype(np.float32), moving, options.mix))
+        self._show_mixture(_("Swipe"), swipe(self._pair.fixed.astype(np.float32), moving, options.mix))
 
     def _checkerboard(self, options: ViewOptions) -> None:
         i, j, k = np.linalg.norm(self._pair.geometry.ijk_to_world[:3, :3], axis=0)
         tile = tile_voxels(options.tile_mm, (float(k), float(j), float(i)))
         moving = self._pair.moving(options.after)
-        self._show_mixture("Checkerboard", checkerboard(self._pair.fixed.astype(np.float32), moving, tile))
+        self._show_mixture(_("Checkerboard"), checkerboard(self._pair.fixed.astype(np.float32), moving, tile))
 
     def _difference(self, options: ViewOptions) -> None:
         values = difference(self._pair.fixed, self._pair.moving(options.after))
         limit = DIFFERENCE_SHARE * self._pair.window.width
-        self._show_mixture("Fixed minus moving", values, (-limit, limit))
+        self._show_mixture(_("Fixed minus moving"), values, (-limit, limit))
 
     def _entropy(self, options: ViewOptions) -> None:
         overlay = entropy_overlay(self.registration.entropy, options.entropy_threshold, self._pair.body)
         set_layers(self._scene, self.registration.fixed, overlay, options.mix)
-        show_legend(overlay, "Displacement entropy")
+        show_legend(overlay, _("Displacement entropy"))
 
     def _jacobian(self, options: ViewOptions) -> None:
         jacobian = self.registration.jacobian
         overlay, folds = jacobian_overlay(jacobian, self._pair.body), fold_labels(jacobian)
         set_layers(self._scene, self.registration.fixed, overlay, options.mix, folds)
-        show_legend(overlay, "Jacobian determinant")
+        show_legend(overlay, _("Jacobian determinant"))
 
     def _show_mixture(self, title: str, values: np.ndarray, window: tuple[float, float] | None = None) -> None:
         geometry: Geometry = self._pair.geometry

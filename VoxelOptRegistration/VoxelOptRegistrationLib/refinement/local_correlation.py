@@ -61,6 +61,7 @@ class LocalCorrelation:
         volumes = (self.fixed, self.mean, self.variance, moving, share)
         return by_slabs(part, volumes, 2 * self.radius)
 
+
 def window_mean(volume: Tensor, radius: int) -> Tensor:
     """Mean of (C, Z, Y, X) over cubes of side 2 radius + 1, zeros outside."""
     side = 2 * radius + 1
