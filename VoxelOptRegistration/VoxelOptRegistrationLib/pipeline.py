@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
 import numpy as np
 import SimpleITK as sitk
 import torch
 from torch import Tensor
 
 from .circumstances import circumstances
-from .comparison import Comparison, sampled_volume
+from .comparison import Comparison
 from .constraints import bend_to_landmarks, landmark_section
-from .devices import Device, choose_device
+from .devices import choose_device
 from .fields.folds import make_invertible
 from .fields.jacobian import jacobian_determinant
 from .images.alignment import AlignmentResult, prealign
@@ -24,18 +21,14 @@ from .images.resampling import warp_image
 from .inspection.result import inspect_result
 from .options import Settings
 from .progress import Watcher
-from .refinement.methods import refine
 from .registration import Inputs, Result
 from .resources import USABLE_SHARE, memory_errors
-from .solvers.methods import bytes_per_voxel, solve, solver_options
+from .solvers.methods import bytes_per_voxel, solver_options
 from .solvers.solution import Solution
+from .solving import REFINING, Problem, solve_problem
 from .stopwatch import Stopwatch
 
 __all__ = ["Inputs", "Result", "register"]
-
-_SOLVING = (0.15, 0.60)
-_REFINING = (0.60, 0.80)
-"""Where the solver and the refinement stand between 0 and 1 of a whole run."""
 
 
 def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None) -> Result:
@@ -53,7 +46,7 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
         memory = int(device.free_bytes * USABLE_SHARE)
         comparison = Comparison.plan(inputs, settings.features, memory, watcher.log)
         work = plan_working_grid(inputs.fixed, settings.grid, memory, bytes_per_voxel(comparison.channels, settings))
-    watcher.log(f"Computing on {device.title} ({device.reason}); working grid {_grid_text(work)}.")
+    watcher.log(f"Computing on {device.title} ({device.reason}); working grid {work.title}.")
     watcher.step("align", 0.02, "Aligning the volumes.")
     with clock.stage("align"):
         alignment = prealign(
@@ -66,12 +59,13 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
             background=settings.background,
             watcher=watcher,
         )
-    solution = _solved(inputs, settings, alignment, work, comparison, device, watcher, clock)
+    problem = Problem(inputs, settings, alignment.transform, comparison, device, watcher)
+    solution, work = solve_problem(problem, work, clock)
     with clock.stage("landmarks"), memory_errors(device, "the landmarks"):
         solved = solution
         solution = bend_to_landmarks(solved, inputs, alignment.transform, work, settings.landmarks)
 
-    watcher.step("field", _REFINING[1], "Bringing the field to the fixed volume.")
+    watcher.step("field", REFINING[1], "Bringing the field to the fixed volume.")
     with clock.stage("field"), memory_errors(device, "the displacement field"):
         displacement = _on_fixed_grid(solution, work, fixed_grid, alignment, solver_options(settings).invertible)
         jacobian = _jacobian(displacement, fixed_grid)
@@ -110,46 +104,6 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
     )
 
 
-def _solved(
-    inputs: Inputs,
-    settings: Settings,
-    alignment: AlignmentResult,
-    work: Grid,
-    comparison: Comparison,
-    device: Device,
-    watcher: Watcher,
-    clock: Stopwatch,
-) -> Solution:
-    watcher.step("resample", 0.10, "Resampling the volumes to the working grid.")
-    with clock.stage("resample"):
-        identity = sitk.Transform(3, sitk.sitkIdentity)
-        background = settings.background
-        fixed = sampled_volume(inputs.fixed, inputs.fixed_mask, identity, work, background, device)
-        moving = sampled_volume(inputs.moving, inputs.moving_mask, alignment.transform, work, background, device)
-    watcher.step("features", 0.12, "Extracting features.")
-    with clock.stage("features"), memory_errors(device, f"the features of {_grid_text(work)}"):
-        features = comparison.features(inputs, (fixed, moving), alignment.transform, work, device, watcher)
-
-    fixed_grid = Grid.of(inputs.fixed)
-
-    def report(
-        stage: str, span: tuple[float, float], fraction: float, text: str, field: Callable[[], Tensor] | None
-    ) -> None:
-        watcher.step(stage, span[0] + fraction * (span[1] - span[0]), text)
-        if watcher.preview is not None and field is not None:
-            so_far = total_displacement(field().cpu().numpy(), work, fixed_grid, alignment.transform)
-            watcher.preview(displacement_image(so_far, fixed_grid))
-
-    with clock.stage("solve"), memory_errors(device, f"the working grid of {_grid_text(work)}"):
-        told = partial(report, "solve", _SOLVING)
-        solution = solve(features[0], features[1], settings, fixed.trust, moving.trust, told, watcher.check)
-    with clock.stage("refine"), memory_errors(device, f"the refinement on {_grid_text(work)}"):
-        told = partial(report, "refine", _REFINING)
-        solution = refine(solution, features[0], features[1], settings, fixed.trust, moving.trust, told, watcher.check)
-        backward = None if solution.backward is None else solution.backward.cpu()
-        return Solution(solution.displacement.cpu(), backward, solution.entropy.cpu())
-
-
 def _on_fixed_grid(
     solution: Solution, work: Grid, fixed: Grid, alignment: AlignmentResult, invertible: bool
 ) -> np.ndarray:
@@ -184,7 +138,3 @@ def _emptiness(moving: sitk.Image, settings: Settings) -> float:
     """What stands in the warped volume where moving has no data: its background value, or its smallest."""
     smallest = float(sitk.GetArrayViewFromImage(moving).min())
     return smallest if settings.background is None else max(smallest, settings.background)
-
-
-def _grid_text(grid: Grid) -> str:
-    return " x ".join(str(n) for n in grid.size_xyz) + f" voxels of {max(grid.spacing):.2f} mm"

@@ -23,7 +23,7 @@ PRESET_FOLDER = Path(__file__).with_name("preset_files")
 SOLVERS = ("voxelopt", "convexadam", "samconvex")
 METHODS = ("voxelopt", "voxelopt-paper", "convexadam", "convexadam-released", "samconvex", "samconvex-released")
 """What can be asked for: every solver as it is best here, and as its authors released it."""
-REFINEMENTS = ("none", "adam")
+REFINEMENTS = ("none", "local-ncc", "features", "adam")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def with_method(settings: Settings, method: str) -> Settings:
 def _changes_of_method(settings: Settings, method: str) -> dict[str, Any]:
     changes: dict[str, dict[str, Any]] = {
         "voxelopt": {"method": "voxelopt"},
-        "voxelopt-paper": {"method": "voxelopt", "solver": VoxelOptOptions.paper()},
+        "voxelopt-paper": {"method": "voxelopt", "refine": "none", "solver": VoxelOptOptions.paper()},
         "convexadam": {"method": "convexadam", "refine": "adam"},
         "convexadam-released": {
             "method": "convexadam",

@@ -61,7 +61,9 @@ def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", metavar="FILE", help="the network's file: ct-unet's checkpoint, a network's JSON")
     parser.add_argument("--align", metavar="HOW", help="first step: none, center, moments, rigid, affine or auto")
     parser.add_argument(
-        "--refine", metavar="HOW", help="last step: none or adam (the method's or the preset's own by default)"
+        "--refine",
+        metavar="HOW",
+        help="last step: none, local-ncc, features or adam (the method's or the preset's own by default)",
     )
     parser.add_argument("--device", metavar="NAME", help="auto (default), cuda, cuda:1, mps or cpu")
     parser.add_argument(

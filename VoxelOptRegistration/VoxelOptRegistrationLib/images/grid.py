@@ -54,6 +54,11 @@ class Grid:
         return self.size_zyx[0] * self.size_zyx[1] * self.size_zyx[2]
 
     @property
+    def title(self) -> str:
+        """For people: "134 x 162 x 92 voxels of 1.47 mm"."""
+        return " x ".join(str(n) for n in self.size_xyz) + f" voxels of {max(self.spacing):.2f} mm"
+
+    @property
     def direction(self) -> np.ndarray:
         """3 x 3, columns of length one: the index axes in LPS."""
         return self.index_to_world[:3, :3] / np.array(self.spacing)
@@ -140,9 +145,9 @@ def plan_working_grid(fixed: sitk.Image, options: GridOptions, available_bytes: 
     largest = _finest_within(grid, finest, affordable)
     if max(largest.spacing) > _MEMORY_COARSENING * max(wanted.spacing):
         raise ComputationError(
-            f"Not enough memory for the working grid: {_describe(wanted)} needs "
+            f"Not enough memory for the working grid: {wanted.title} needs "
             f"{_gib(wanted.voxels * bytes_per_voxel)}, {_gib(available_bytes)} are free; "
-            f"the largest grid that fits is {_describe(largest)}.",
+            f"the largest grid that fits is {largest.title}.",
             f"Close other programs, choose another device, or set grid.max_voxels={largest.voxels} to accept it.",
         )
     return largest
@@ -157,11 +162,6 @@ def _finest_within(grid: Grid, finest: float, budget: int) -> Grid:
         if x * y * z <= budget:
             return grid.resized((z, y, x))
         spacing *= 1.002
-
-
-def _describe(grid: Grid) -> str:
-    size = " x ".join(str(n) for n in grid.size_xyz)
-    return f"{size} voxels of {max(grid.spacing):.2f} mm"
 
 
 def _gib(size: int) -> str:

@@ -12,7 +12,8 @@ from .checks import require
 class DescentOptions:
     """Options of the compositive descent: small diffeomorphic steps, on one grid after another, coarse to fine.
 
-    voxels: largest number of voxels of each stage's grid; iterations: steps of each stage; both lists are as long.
+    scales: voxels of each stage's grid, as multiples of `grid.max_voxels`, which the solver keeps to; iterations: steps
+    on each; both lists are as long.
     radius: local windows have a side of 2 radius + 1 voxels (local correlation only).
     noise: standard deviation that is taken for noise, as a share of the fixed image's (local correlation only).
     step: length of the longest vector of an update before momentum, voxels; momentum: share of the last update that
@@ -23,8 +24,8 @@ class DescentOptions:
     from its surroundings; 0 leaves the field as it is.
     """
 
-    voxels: tuple[int, ...] = (700_000, 2_000_000)
-    iterations: tuple[int, ...] = (10, 7)
+    scales: tuple[float, ...] = (1.0,)
+    iterations: tuple[int, ...] = (7,)
     radius: int = 1
     noise: float = 0.03
     step: float = 0.5
@@ -35,18 +36,17 @@ class DescentOptions:
     extension_passes: int = 5
 
     def __post_init__(self) -> None:
-        good = 1 <= len(self.voxels) == len(self.iterations) <= 6
         require(
-            good,
-            "descent.voxels/iterations",
-            (self.voxels, self.iterations),
-            "Give one to six grids and as many numbers of iterations.",
+            1 <= len(self.scales) == len(self.iterations) <= 6,
+            "descent.scales/iterations",
+            (self.scales, self.iterations),
+            "Give one to six scales and as many numbers of iterations.",
         )
-        require(all(512 <= n <= 10**9 for n in self.voxels), "descent.voxels", self.voxels, "Use 512 to 1000000000.")
-        ascending = all(a <= b for a, b in zip(self.voxels, self.voxels[1:], strict=False))
-        require(ascending, "descent.voxels", self.voxels, "Give the coarsest grid first.")
-        few = all(0 <= n <= 1000 for n in self.iterations)
-        require(few, "descent.iterations", self.iterations, "Use 0 to 1000.")
+        ascending = all(a <= b for a, b in zip(self.scales, self.scales[1:], strict=False))
+        good = ascending and all(1 <= scale <= 1000 for scale in self.scales)
+        require(good, "descent.scales", self.scales, "Use 1 to 1000, the coarsest grid first.")
+        few = all(1 <= n <= 1000 for n in self.iterations)
+        require(few, "descent.iterations", self.iterations, "Use 1 to 1000.")
         require(1 <= self.radius <= 8, "descent.radius", self.radius, "Use 1 to 8 voxels.")
         require(0 < self.noise <= 10, "descent.noise", self.noise, "Use a number above 0 and at most 10.")
         require(0 < self.step <= 2, "descent.step", self.step, "Use a number above 0 and at most 2 voxels.")

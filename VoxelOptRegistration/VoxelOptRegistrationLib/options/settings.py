@@ -8,6 +8,7 @@ from .adam import AdamOptions
 from .checks import require
 from .choices import Alignment
 from .convexadam import ConvexAdamOptions
+from .descent import DescentOptions
 from .features import FeatureOptions
 from .landmarks import LandmarkOptions
 from .samconvex import SAMConvexOptions
@@ -35,7 +36,8 @@ class Settings:
     """Everything that decides a registration besides the images.
 
     background: value that stands for "no data" (-2048 HU outside a CT scan circle); None if there is none.
-    solver, convexadam, samconvex: of the methods voxelopt, convexadam and samconvex; adam: of the refinement adam.
+    solver, convexadam, samconvex: of the methods voxelopt, convexadam and samconvex; adam, descent: of the refinements
+    adam, and local-ncc and features.
     """
 
     preset: str = "generic"
@@ -51,3 +53,4 @@ class Settings:
     convexadam: ConvexAdamOptions = field(default_factory=ConvexAdamOptions)
     samconvex: SAMConvexOptions = field(default_factory=SAMConvexOptions)
     adam: AdamOptions = field(default_factory=AdamOptions)
+    descent: DescentOptions = field(default_factory=DescentOptions)

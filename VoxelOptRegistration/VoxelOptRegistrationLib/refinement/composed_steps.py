@@ -77,6 +77,11 @@ class FeatureDifference:
     fixed_trust: Tensor | None
     moving_trust: Tensor | None
 
+    @classmethod
+    def of(cls, fixed: Tensor, moving: Tensor, trusts: tuple[Tensor | None, Tensor | None]) -> FeatureDifference:
+        """fixed, moving: (C, Z, Y, X); trusts (Z, Y, X), bool."""
+        return cls(fixed, moving, *(None if trust is None else trust.to(fixed.dtype) for trust in trusts))
+
     def force(self, displacement: Tensor) -> Tensor:
         warped = warp(self.moving, displacement)
         rise = self.fixed - warped

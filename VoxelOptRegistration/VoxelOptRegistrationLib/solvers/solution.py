@@ -23,6 +23,11 @@ class Solution:
     backward: Tensor | None
     entropy: Tensor
 
+    def on_processor(self) -> Solution:
+        """The same in the processor's memory."""
+        backward = None if self.backward is None else self.backward.cpu()
+        return Solution(self.displacement.cpu(), backward, self.entropy.cpu())
+
 
 Report = Callable[[float, str, Callable[[], Tensor] | None], None]
 """(fraction done, a sentence, a function that gives the field so far on the finest grid or None)."""

@@ -1,0 +1,160 @@
+"""From aligned volumes to a deformation: sample both, compare them, solve, refine on finer grids."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import SimpleITK as sitk
+import torch.nn.functional as functional
+from torch import Tensor
+
+from .comparison import Comparison, Sampled, sampled_volume
+from .devices import Device
+from .fields.folds import make_invertible
+from .fields.resizing import resize_displacement
+from .images.displacement import displacement_image, total_displacement
+from .images.grid import Grid, plan_working_grid
+from .options import Settings
+from .progress import Watcher
+from .refinement.composed_steps import Data, FeatureDifference, ImageCorrelation, descend, extended
+from .refinement.methods import refine
+from .registration import Inputs
+from .resources import USABLE_SHARE, memory_errors
+from .solvers.driver import Level, known_level
+from .solvers.match_entropy import match_entropy
+from .solvers.methods import solve, solver_options
+from .solvers.solution import Report, Solution
+from .stopwatch import Stopwatch
+
+SOLVING = (0.15, 0.50)
+REFINING = (0.50, 0.80)
+"""Where the solver and the refinement stand between 0 and 1 of a whole run."""
+COMPOSED_STEPS = ("local-ncc", "features")
+"""The refinements that go through finer grids."""
+_STEP_BYTES_PER_VOXEL = 4 * 40
+"""Memory of a composed step, besides the features that it compares."""
+_FEATURE_COPIES = 4
+"""Of both volumes' features, the warped ones, and their differences."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Two volumes to bring together, how they are aligned and compared, and on what."""
+
+    inputs: Inputs
+    settings: Settings
+    alignment: sitk.Transform
+    comparison: Comparison
+    device: Device
+    watcher: Watcher
+
+    def sampled(self, work: Grid) -> tuple[Sampled, Sampled]:
+        """The fixed and the aligned moving volume on the working grid."""
+        identity = sitk.Transform(3, sitk.sitkIdentity)
+        inputs, background = self.inputs, self.settings.background
+        return (
+            sampled_volume(inputs.fixed, inputs.fixed_mask, identity, work, background, self.device),
+            sampled_volume(inputs.moving, inputs.moving_mask, self.alignment, work, background, self.device),
+        )
+
+    def features(self, volumes: tuple[Sampled, Sampled], work: Grid) -> tuple[Tensor, Tensor]:
+        """Feature maps of both volumes on the working grid, (C, Z, Y, X)."""
+        return self.comparison.features(self.inputs, volumes, self.alignment, work, self.device, self.watcher)
+
+    def report(self, stage: str, span: tuple[float, float], work: Grid) -> Report:
+        """What tells the watcher how far a stage is, and shows it fields of the working grid."""
+
+        def tell(fraction: float, text: str, field: Callable[[], Tensor] | None) -> None:
+            self.watcher.step(stage, span[0] + fraction * (span[1] - span[0]), text)
+            if self.watcher.preview is not None and field is not None:
+                grid = Grid.of(self.inputs.fixed)
+                so_far = total_displacement(field().cpu().numpy(), work, grid, self.alignment)
+                self.watcher.preview(displacement_image(so_far, grid))
+
+        return tell
+
+
+def solve_problem(problem: Problem, work: Grid, clock: Stopwatch) -> tuple[Solution, Grid]:
+    """The solution, on the processor, and its grid: `work`, or the finest one of the refinement."""
+    settings, device, watcher = problem.settings, problem.device, problem.watcher
+    watcher.step("resample", 0.10, "Resampling the volumes to the working grid.")
+    with clock.stage("resample"):
+        volumes = problem.sampled(work)
+    watcher.step("features", 0.12, "Extracting features.")
+    with clock.stage("features"), memory_errors(device, f"the features of {work.title}"):
+        features = problem.features(volumes, work)
+    trusts = (volumes[0].trust, volumes[1].trust)
+    with clock.stage("solve"), memory_errors(device, f"the working grid of {work.title}"):
+        span = (SOLVING[0], REFINING[1]) if settings.refine == "none" else SOLVING
+        told = problem.report("solve", span, work)
+        solution = solve(*features, settings, *trusts, told, watcher.check)
+    with clock.stage("refine"), memory_errors(device, f"the refinement on {work.title}"):
+        if settings.refine in COMPOSED_STEPS:
+            levels = [known_level(maps, trust) for maps, trust in zip(features, trusts, strict=True)]
+            solution, work = _stepped(problem, solution, (levels[0], levels[1]), work)
+        else:
+            told = problem.report("refine", REFINING, work)
+            solution = refine(solution, *features, settings, *trusts, told, watcher.check)
+    return solution.on_processor(), work
+
+
+def _stepped(problem: Problem, solution: Solution, levels: tuple[Level, Level], work: Grid) -> tuple[Solution, Grid]:
+    """The solution after the composed steps on every stage's grid, and the last one.
+
+    levels: what was compared on `work`; the entropy of the match is measured there.
+    """
+    options, watcher = problem.settings.descent, problem.watcher
+    stages = _stages(problem)
+    total = sum(grid.voxels * iterations for grid, iterations in stages)
+    done = 0
+    field, grid = solution.displacement, work
+    for index, (grid, iterations) in enumerate(stages):
+        volumes = problem.sampled(grid)
+        field = resize_displacement(field, grid.size_zyx)
+        if index == 0:
+            field = extended(field, volumes[0].values, volumes[0].trust, options.extension_passes)
+        told = _step_report(problem.report("refine", REFINING, grid), done, total, grid, iterations)
+        field = descend(field, _data(problem, volumes, grid), iterations, options, told, watcher.check)
+        done += iterations * grid.voxels
+    solver = solver_options(problem.settings)
+    if solver.invertible:
+        field = make_invertible(field)
+    entropy = match_entropy(*levels, resize_displacement(field, work.size_zyx), solver)
+    entropy = functional.interpolate(entropy[None, None], size=grid.size_zyx, mode="trilinear", align_corners=False)
+    backward = None if solution.backward is None else resize_displacement(solution.backward, grid.size_zyx)
+    return Solution(field, backward, entropy[0, 0]), grid
+
+
+def _stages(problem: Problem) -> list[tuple[Grid, int]]:
+    """The grids of the composed steps and the number of steps on each."""
+    settings = problem.settings
+    memory = int(problem.device.free_bytes * USABLE_SHARE)
+    channels = problem.comparison.channels if settings.refine == "features" else 0
+    needed = _STEP_BYTES_PER_VOXEL + _FEATURE_COPIES * 4 * channels
+    stages = []
+    for scale, iterations in zip(settings.descent.scales, settings.descent.iterations, strict=True):
+        budget = dataclasses.replace(settings.grid, max_voxels=round(scale * settings.grid.max_voxels))
+        stages.append((plan_working_grid(problem.inputs.fixed, budget, memory, needed), iterations))
+    return stages
+
+
+def _data(problem: Problem, volumes: tuple[Sampled, Sampled], grid: Grid) -> Data:
+    """What the composed steps compare on their grid."""
+    trusts = (volumes[0].trust, volumes[1].trust)
+    if problem.settings.refine == "features":
+        return FeatureDifference.of(*problem.features(volumes, grid), trusts)
+    window = problem.settings.features.window
+    images = [volume.values if window is None else volume.values.clamp(*window) for volume in volumes]
+    return ImageCorrelation.of(images[0], images[1], trusts, problem.settings.descent)
+
+
+def _step_report(tell: Report, done: int, total: int, grid: Grid, iterations: int) -> Callable[[int, Tensor], None]:
+    """What tells of every step, `done` of `total` voxel steps before this stage, and shows the field after the last."""
+
+    def told(step: int, field: Tensor) -> None:
+        text = f"Refined on {grid.title}, step {step} of {iterations}."
+        tell((done + step * grid.voxels) / total, text, (lambda: field) if step == iterations else None)
+
+    return told
