@@ -201,6 +201,7 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
             parameters.outputVolume = result.outputVolumeNode or parameters.outputVolume
             parameters.entropyVolume = result.entropyVolumeNode
             parameters.jacobianVolume = result.jacobianVolumeNode
+            parameters.expectedErrorVolume = result.expectedErrorVolumeNode
             parameters.inverseTransform = result.outputInverseTransformNode or parameters.inverseTransform
         trouble = ""
         if parameters.placement is not ResultPlacement.VOLUME:

@@ -84,6 +84,7 @@ def compute(volumes: Any, settings: dict[str, Any], watcher: Any) -> Any:
         warped=sitk.Resample(moving, fixed, transform, sitk.sitkLinear, -1000, moving.GetPixelID()),
         entropy=entropy,
         jacobian=entropy * 2,
+        expected_error=entropy * 3,
         report={
             "settings": settings,
             "warnings": ["The answer was known beforehand."],

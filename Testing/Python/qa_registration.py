@@ -88,6 +88,7 @@ def add_registration(
         warped=add_volume(pattern(points).astype(np.float32), here, "Warped scan") if warped else None,
         entropy=add_volume(entropy, here, "Entropy"),
         jacobian=add_volume(jacobian, here, "Jacobian"),
+        expected_error=add_volume(6 * entropy, here, "Expected error"),
         inverse=add_transform(lambda p: back(mapping, p), MOVING_SHAPE, there, "Inverse") if inverse else None,
     )
 

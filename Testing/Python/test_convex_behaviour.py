@@ -65,10 +65,10 @@ def blurred(shape: tuple[int, int, int], seed: int) -> Tensor:
 @ALL
 def test_any_size_gives_a_finite_field_without_folds(solve: Solve, shape, seed) -> None:
     solution = solve(textured(2, shape, seed), textured(2, shape, seed + 1))
-    assert solution.displacement.shape == (3, *shape) and solution.entropy.shape == shape
+    assert solution.displacement.shape == (3, *shape) and solution.evidence.entropy.shape == shape
     assert bool(torch.isfinite(solution.displacement).all())
     assert float(jacobian_determinant(solution.displacement).min()) > 0
-    assert 0.0 <= float(solution.entropy.min()) <= float(solution.entropy.max()) <= 1.0
+    assert 0.0 <= float(solution.evidence.entropy.min()) <= float(solution.evidence.entropy.max()) <= 1.0
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 8), (9, 25, 22)])
@@ -82,7 +82,7 @@ def test_identical_features_give_exactly_zero(solve: Solve, shape) -> None:
 def test_constant_features_of_other_values_give_exactly_zero(solve: Solve) -> None:
     constant = solve(torch.ones(2, 9, 14, 12), torch.full((2, 9, 14, 12), 2.0))
     assert torch.equal(constant.displacement, torch.zeros(3, 9, 14, 12))
-    torch.testing.assert_close(constant.entropy, torch.ones(9, 14, 12))
+    torch.testing.assert_close(constant.evidence.entropy, torch.ones(9, 14, 12))
 
 
 @pytest.mark.parametrize(

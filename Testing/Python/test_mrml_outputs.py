@@ -58,6 +58,7 @@ def outcome(fixed: PlacedVolume, moving: PlacedVolume, seed: int = 0) -> Registr
         warped=random.integers(0, 900, shape).astype(np.int16),
         entropy=random.random(shape, dtype=np.float32),
         jacobian=random.normal(1, 0.2, shape).astype(np.float32),
+        expected_error=random.gamma(2, 1, shape).astype(np.float32),
         report={"note": "made up"},
     )
 

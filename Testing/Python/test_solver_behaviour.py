@@ -28,7 +28,7 @@ def test_any_size_gives_a_finite_field_without_folds(shape, seed) -> None:
     assert solution.displacement.shape == (3, *shape)
     assert bool(torch.isfinite(solution.displacement).all())
     assert float(jacobian_determinant(solution.displacement).min()) > 0
-    assert 0.0 <= float(solution.entropy.min()) <= float(solution.entropy.max()) <= 1.0
+    assert 0.0 <= float(solution.evidence.entropy.min()) <= float(solution.evidence.entropy.max()) <= 1.0
 
 
 @pytest.mark.parametrize("side", [1, 7])
@@ -53,7 +53,7 @@ def test_identical_and_constant_images_give_exactly_zero(shape, smoothing) -> No
         assert torch.equal(solution.displacement, torch.zeros(3, *shape))
     constant = solve(torch.zeros(1, *shape), torch.ones(1, *shape), options)
     assert torch.equal(constant.displacement, torch.zeros(3, *shape))
-    torch.testing.assert_close(constant.entropy, torch.ones(shape))
+    torch.testing.assert_close(constant.evidence.entropy, torch.ones(shape))
 
 
 def test_a_known_deformation_is_found() -> None:
@@ -141,7 +141,7 @@ def test_untrusted_voxels_do_not_attract() -> None:
     careful = solve(image, spoilt, VoxelOptOptions(), moving_trust=trust)
     assert float(naive.abs().max()) > 0.5
     assert float(careful.displacement.abs().max()) < 0.25
-    assert torch.equal(careful.entropy[10:14, 12:18, 12:18], torch.ones(4, 6, 6))
+    assert torch.equal(careful.evidence.entropy[10:14, 12:18, 12:18], torch.ones(4, 6, 6))
 
 
 def test_nothing_trusted_gives_the_identity() -> None:
@@ -149,7 +149,7 @@ def test_nothing_trusted_gives_the_identity() -> None:
     nothing = torch.zeros(shape, dtype=torch.bool)
     solution = solve(textured(1, shape, 1), textured(1, shape, 2), VoxelOptOptions(), fixed_trust=nothing)
     assert float(solution.displacement.abs().max()) == 0.0
-    assert float(solution.entropy.min()) == 1.0
+    assert float(solution.evidence.entropy.min()) == 1.0
 
 
 def test_the_first_of_equal_scores_is_the_shortest() -> None:

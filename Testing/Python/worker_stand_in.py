@@ -96,6 +96,7 @@ def finish(volumes: Any, watcher: Any) -> Any:
         warped=sitk.Resample(moving, fixed, sitk.Transform(), sitk.sitkNearestNeighbor, 7, moving.GetPixelID()),
         entropy=entropy,
         jacobian=entropy * 4,
+        expected_error=entropy * 8,
         report={
             "names": volumes.names,
             "images": sorted(volumes.images),

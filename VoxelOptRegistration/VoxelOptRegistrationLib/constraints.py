@@ -50,7 +50,7 @@ def bend_to_landmarks(
         reached = fixed + _sampled(found, fixed)
         if float((targets - reached).norm(dim=1).max()) < _NEAR:
             break
-    return Solution(found, backward, solution.entropy)
+    return Solution(found, backward, solution.evidence)
 
 
 def landmark_section(

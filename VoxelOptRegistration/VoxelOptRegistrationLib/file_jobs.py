@@ -23,6 +23,7 @@ OUTPUTS = (
     "inverse_transform.h5",
     "warped.nii.gz",
     "entropy.nii.gz",
+    "expected_error.nii.gz",
     "jacobian.nii.gz",
     "report.json",
     "report.html",

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .circumstances import circumstances
 from .comparison import Comparison
+from .confidence.calibrations import calibration_for
 from .constraints import bend_to_landmarks, landmark_section
 from .devices import choose_device
 from .fields.folds import make_invertible
@@ -60,7 +61,8 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
             watcher=watcher,
         )
     problem = Problem(inputs, settings, alignment.transform, comparison, device, watcher)
-    solution, work = solve_problem(problem, work, clock)
+    compared = work
+    solution, work = solve_problem(problem, compared, clock)
     with clock.stage("landmarks"), memory_errors(device, "the landmarks"):
         solved = solution
         solution = bend_to_landmarks(solved, inputs, alignment.transform, work, settings.landmarks)
@@ -80,7 +82,13 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
     with clock.stage("warp"):
         transform = sitk.DisplacementFieldTransform(displacement_image(displacement, fixed_grid))
         warped = warp_image(inputs.moving, inputs.fixed, transform, default=_emptiness(inputs.moving, settings))
-        entropy = _entropy_image(solution.entropy, work, inputs.fixed)
+        entropy = _entropy_image(solution.evidence.entropy, compared, inputs.fixed)
+    with clock.stage("confidence"):
+        calibration, calibrated = calibration_for(settings)
+        two = solution.evidence.disagreement is not None
+        basis = {"calibration": calibration.name, "calibrated": calibrated, "both_ways": two}
+        side = float(np.prod(compared.spacing)) ** (1 / 3)
+        expected = _on_fixed_voxels(calibration.expected_error(solution.evidence, side), compared, inputs.fixed)
     watcher.step("inspect", 0.95, "Measuring the result.")
     with clock.stage("inspect"):
         labels = (inputs.fixed_labels, inputs.moving_labels)
@@ -90,6 +98,7 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
             displacement,
             jacobian,
             sitk.GetArrayViewFromImage(entropy),
+            expected_error=(sitk.GetArrayViewFromImage(expected), basis),
             inverse=(inverse, valid),
             mask=inputs.fixed_mask,
             labels=None if labels[0] is None or labels[1] is None else (labels[0], labels[1]),
@@ -99,9 +108,8 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
     report = {**circumstances(inputs, settings, alignment, work, device), **measured}
     report["timings_s"] = clock.timings()
     watcher.step("inspect", 1.0, "Registered.")
-    return Result(
-        displacement, inverse, valid, warped, entropy, fixed_grid.place(sitk.GetImageFromArray(jacobian)), report
-    )
+    determinant = fixed_grid.place(sitk.GetImageFromArray(jacobian))
+    return Result(displacement, inverse, valid, warped, entropy, determinant, expected, report)
 
 
 def _on_fixed_grid(
@@ -132,6 +140,13 @@ def _entropy_image(entropy: Tensor, work: Grid, fixed: sitk.Image) -> sitk.Image
     identity = sitk.Transform(3, sitk.sitkIdentity)
     resampled = sitk.Resample(image, fixed, identity, sitk.sitkLinear, 1.0, sitk.sitkFloat32, True)
     return sitk.Clamp(resampled, sitk.sitkFloat32, 0.0, 1.0)
+
+
+def _on_fixed_voxels(values: Tensor, grid: Grid, fixed: sitk.Image) -> sitk.Image:
+    """`values` (Z, Y, X) of `grid` on the fixed grid, float32, linear; beyond it, its nearest."""
+    image = grid.place(sitk.GetImageFromArray(values.numpy()))
+    identity = sitk.Transform(3, sitk.sitkIdentity)
+    return sitk.Resample(image, fixed, identity, sitk.sitkLinear, 0.0, sitk.sitkFloat32, True)
 
 
 def _emptiness(moving: sitk.Image, settings: Settings) -> float:

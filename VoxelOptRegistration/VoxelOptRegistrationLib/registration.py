@@ -57,8 +57,8 @@ class Result:
 
     displacement: the whole mapping on the fixed grid, float64 (Z, Y, X, 3), LPS mm, moving point minus fixed point.
     inverse_displacement: the same the other way on the moving grid; inverse_valid, bool (Z, Y, X), where it leads
-    into the fixed volume's field of view. warped (moving's pixel type), entropy (float32, [0, 1], 1 = no signal) and
-    jacobian (float32) lie on the fixed grid. report: see `inspection.report`.
+    into the fixed volume's field of view. warped (moving's pixel type), entropy (float32, [0, 1], 1 = no signal),
+    jacobian (float32) and expected_error (float32, mm) lie on the fixed grid. report: see `inspection.report`.
     """
 
     displacement: np.ndarray
@@ -67,4 +67,5 @@ class Result:
     warped: sitk.Image
     entropy: sitk.Image
     jacobian: sitk.Image
+    expected_error: sitk.Image
     report: dict[str, Any]

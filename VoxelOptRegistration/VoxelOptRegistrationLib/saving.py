@@ -21,7 +21,7 @@ def save(result: Result, inputs: Inputs, folder: Path) -> None:
     write_transform(displacement_transform(result.displacement, Grid.of(inputs.fixed)), folder / "transform.h5")
     inverse = displacement_transform(result.inverse_displacement, Grid.of(inputs.moving))
     write_transform(inverse, folder / "inverse_transform.h5")
-    for name in ("warped", "entropy", "jacobian"):
+    for name in ("warped", "entropy", "jacobian", "expected_error"):
         write_image(getattr(result, name), folder / f"{name}.nii.gz")
     gallery = draw_gallery(
         inputs.fixed,
@@ -30,6 +30,7 @@ def save(result: Result, inputs: Inputs, folder: Path) -> None:
         result.displacement,
         sitk.GetArrayViewFromImage(result.jacobian),
         sitk.GetArrayViewFromImage(result.entropy),
+        expected_error=sitk.GetArrayViewFromImage(result.expected_error),
         window=_window(result),
         background=result.report["settings"]["background"],
     )

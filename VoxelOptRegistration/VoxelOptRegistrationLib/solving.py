@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import SimpleITK as sitk
-import torch.nn.functional as functional
 from torch import Tensor
 
 from .comparison import Comparison, Sampled, sampled_volume
@@ -23,7 +22,7 @@ from .refinement.methods import refine
 from .registration import Inputs
 from .resources import USABLE_SHARE, memory_errors
 from .solvers.driver import Level, known_level
-from .solvers.match_entropy import match_entropy
+from .solvers.match_evidence import match_evidence
 from .solvers.methods import solve, solver_options
 from .solvers.solution import Report, Solution
 from .stopwatch import Stopwatch
@@ -77,7 +76,7 @@ class Problem:
 
 
 def solve_problem(problem: Problem, work: Grid, clock: Stopwatch) -> tuple[Solution, Grid]:
-    """The solution, on the processor, and its grid: `work`, or the finest one of the refinement."""
+    """The solution, on the processor, and the grid of its fields: `work`, or the finest one of the refinement."""
     settings, device, watcher = problem.settings, problem.device, problem.watcher
     watcher.step("resample", 0.10, "Resampling the volumes to the working grid.")
     with clock.stage("resample"):
@@ -103,7 +102,7 @@ def solve_problem(problem: Problem, work: Grid, clock: Stopwatch) -> tuple[Solut
 def _stepped(problem: Problem, solution: Solution, levels: tuple[Level, Level], work: Grid) -> tuple[Solution, Grid]:
     """The solution after the composed steps on every stage's grid, and the last one.
 
-    levels: what was compared on `work`; the entropy of the match is measured there.
+    levels: what was compared on `work`; the evidence is measured there.
     """
     options, watcher = problem.settings.descent, problem.watcher
     stages = _stages(problem)
@@ -121,10 +120,10 @@ def _stepped(problem: Problem, solution: Solution, levels: tuple[Level, Level], 
     solver = solver_options(problem.settings)
     if solver.invertible:
         field = make_invertible(field)
-    entropy = match_entropy(*levels, resize_displacement(field, work.size_zyx), solver)
-    entropy = functional.interpolate(entropy[None, None], size=grid.size_zyx, mode="trilinear", align_corners=False)
+    found = resize_displacement(field, work.size_zyx)
+    evidence = match_evidence(*levels, found, solver, solution.evidence.disagreement)
     backward = None if solution.backward is None else resize_displacement(solution.backward, grid.size_zyx)
-    return Solution(field, backward, entropy[0, 0]), grid
+    return Solution(field, backward, evidence), grid
 
 
 def _stages(problem: Problem) -> list[tuple[Grid, int]]:

@@ -6,6 +6,7 @@ and others) or DICOM folders. The folder holds, when the command ends well:
   inverse_transform.h5    moving point -> fixed point
   warped.nii.gz           the moving volume on the fixed grid
   entropy.nii.gz          0 = certain to 1 = no signal, for every fixed voxel
+  expected_error.nii.gz   how far off the result is to be expected there, mm
   jacobian.nii.gz         local change of volume; 0 or less would be a fold
   report.html, .json      what was done and how well the volumes fit, with pictures
 """

@@ -9,6 +9,8 @@ import numpy as np
 FOLD = (255, 0, 220)
 """Magenta: a colour of its own for folds."""
 BAR_GREY = 96
+ERROR_LIMIT_MM = 6.0
+"""Where the scale of the expected error ends."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,18 @@ def length_scale(longest_mm: float) -> ColourScale:
         anchors=((50, 40, 120), (40, 100, 170), (30, 160, 150), (130, 205, 90), (250, 230, 60)),
         cover=(0.0, 0.45, 0.6, 0.68, 0.75),
         ticks=tuple(high * k / 4 for k in range(5)),
+    )
+
+
+def error_scale() -> ColourScale:
+    """Clear where hardly any error is expected, over yellow to red at 6 mm."""
+    return ColourScale(
+        title="Expected error (mm)",
+        low=0.0,
+        high=ERROR_LIMIT_MM,
+        anchors=((60, 180, 120), (150, 205, 90), (250, 215, 70), (245, 140, 40), (205, 30, 30)),
+        cover=(0.0, 0.25, 0.45, 0.6, 0.75),
+        ticks=(0, 1.5, 3, 4.5, 6),
     )
 
 

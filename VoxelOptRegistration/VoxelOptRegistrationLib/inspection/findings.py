@@ -6,13 +6,14 @@ from typing import Any
 
 LOW_OVERLAP_PERCENT = 60.0
 MANY_UNCERTAIN_PERCENT = 50.0
+MUCH_WRONG_PERCENT = 25.0
 STRONG_CHANGE = (1 / 3, 3.0)
 INCONSISTENT_VOXELS = 0.5
 
 
 def find_warnings(report: dict[str, Any]) -> list[str]:
     """Sentences for what is unusual in the sections of `report` (see `report`); an empty list if nothing is."""
-    checks = (_overlap, _similarity, _folds, _volume_change, _uncertainty, _consistency, _truth)
+    checks = (_overlap, _similarity, _folds, _volume_change, _uncertainty, _expected_error, _consistency, _truth)
     return [sentence for check in checks if (sentence := check(report))]
 
 
@@ -65,6 +66,17 @@ def _uncertainty(report: dict[str, Any]) -> str:
     return (
         f"In {share:.0f} % of the body the images gave hardly any evidence for one displacement over another "
         "(entropy above 0.9). The result there is what smoothing made of its surroundings."
+    )
+
+
+def _expected_error(report: dict[str, Any]) -> str:
+    expected = report.get("expected_error", {})
+    share = expected.get("above_3mm_percent", 0.0)
+    if share <= MUCH_WRONG_PERCENT or not expected.get("calibrated"):
+        return ""
+    return (
+        f"In {share:.0f} % of the body the result is expected to be more than 3 mm off. "
+        "Look at the map of the expected error before you measure anything."
     )
 
 

@@ -26,13 +26,14 @@ CAPTIONS = {
     "difference before": "Fixed minus moving, before",
     "difference after": "Fixed minus moving, after",
     "entropy": "Uncertainty",
+    "expected error": "Expected error",
     "jacobian": "Local volume change",
     "displacement": "Displacement",
 }
 ROWS = (
     ("fixed", "before", "after"),
     ("checkerboard before", "checkerboard after", "difference before", "difference after"),
-    ("entropy", "jacobian", "displacement"),
+    ("entropy", "expected error", "jacobian", "displacement"),
 )
 
 
@@ -117,7 +118,8 @@ def _place(place: Place, gallery: Gallery, *, first: bool) -> str:
     for view in place.views:
         parts.append(f"<h3>{view.plane.name.capitalize()}</h3>")
         rows = ROWS if len(view.pictures) > 3 else (tuple(view.pictures),)
-        for names in rows:
+        for row in rows:
+            names = tuple(name for name in row if name in view.pictures)
             kind = "four" if len(names) == 4 else "three"
             figures = "".join(_figure(view, name, gallery) for name in names)
             parts.append(f'<div class="row {kind}">{figures}</div>')

@@ -39,6 +39,10 @@ def summary_rows(report: dict[str, Any]) -> list[Row]:
     if entropy.get("voxels"):
         hint = f"0 certain, 1 no signal; above 0.9 in {entropy['high_percent']:.1f} % of the body"
         rows.append(("Displacement entropy, mean", "", _number(entropy["mean"], 3), hint))
+    expected = report.get("expected_error", {})
+    if expected.get("voxels"):
+        hint = f"Above 3 mm in {expected['above_3mm_percent']:.1f} % of the body; {_calibration_words(expected)}"
+        rows.append(("Expected error, mean", "", _mm(expected["mean_mm"]), hint))
     displacement = report.get("displacement", {})
     if displacement.get("whole", {}).get("voxels"):
         whole, local = displacement["whole"], displacement["beyond_affine"]
@@ -50,6 +54,15 @@ def summary_rows(report: dict[str, Any]) -> list[Row]:
         hint = f"How far there and back ends from the start; {consistency['mean_voxels']:.3f} voxels"
         rows.append(("Inverse-consistency error, mean", "", _mm(consistency["mean_mm"]), hint))
     return rows
+
+
+def _calibration_words(expected: dict[str, Any]) -> str:
+    """What stands behind the expected error."""
+    if expected.get("calibrated"):
+        words = f"calibrated for the preset {expected['calibration']} on synthetic deformations"
+    else:
+        words = "not calibrated for these settings, so read it as a ranking, not as mm"
+    return words if expected.get("both_ways", True) else f"{words}; one direction was solved, so it is less sure"
 
 
 def _similarity_rows(similarity: dict[str, Any]) -> list[Row]:

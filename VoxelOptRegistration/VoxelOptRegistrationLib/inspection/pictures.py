@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from .affine_motion import lengths_beyond_affine
 from .body import body_mask
-from .colours import FOLD, ColourScale, entropy_scale, jacobian_scale, length_scale
+from .colours import FOLD, ColourScale, entropy_scale, error_scale, jacobian_scale, length_scale
 from .places import Index, middle, most_deformed, peak, point
 from .planes import PLANES, AnatomicalAxes, Plane, square_pixels
 from .png import encode_png
@@ -58,14 +58,15 @@ def draw_gallery(
     jacobian: np.ndarray,
     entropy: np.ndarray,
     *,
+    expected_error: np.ndarray | None = None,
     window: tuple[float, float] | None = None,
     background: float | None = None,
 ) -> Gallery:
     """Draw slices through the middle of the body, its most uncertain and its most deformed place.
 
-    warped: the moving scan on the grid of `fixed`. displacement (Z, Y, X, 3) mm LPS, jacobian and entropy (Z, Y, X) on
-    that grid. window: intensities shown from black to white, chosen from the scans if not given. background: the value
-    that stands for "no data".
+    warped: the moving scan on the grid of `fixed`. displacement (Z, Y, X, 3) mm LPS, jacobian, entropy and, if known,
+    expected_error (mm) (Z, Y, X) on that grid. window: intensities shown from black to white, chosen from the scans if
+    not given. background: the value that stands for "no data".
     """
     body = body_mask(fixed, background)
     lengths = lengths_beyond_affine(displacement, body)
@@ -76,11 +77,13 @@ def draw_gallery(
     moving_window = window or _same_kind(fixed_window, display_window(after, body, background))
     scales = {
         "entropy": entropy_scale(),
+        "expected error": error_scale(),
         "jacobian": jacobian_scale(),
         "displacement": length_scale(float(np.percentile(lengths[body], 98))),
     }
     axes = AnatomicalAxes.of(fixed)
     folds = find_folds(jacobian)
+    errors = np.zeros(jacobian.shape, np.float32) if expected_error is None else expected_error
 
     def view(plane: Plane, position: Index, names: tuple[str, ...]) -> View:
         pixel = axes.pixel_mm(plane)
@@ -100,6 +103,7 @@ def draw_gallery(
             "difference before": lambda: _difference(f, b),
             "difference after": lambda: _difference(f, a),
             "entropy": lambda: scales["entropy"].lay_over(f, cut(entropy), inside),
+            "expected error": lambda: scales["expected error"].lay_over(f, cut(errors), inside),
             "jacobian": lambda: _mark(scales["jacobian"].lay_over(f, cut(jacobian), inside), cut(folds, False)),
             "displacement": lambda: scales["displacement"].lay_over(f, cut(lengths), inside),
         }
@@ -110,7 +114,7 @@ def draw_gallery(
     every = (
         ("fixed", "before", "after")
         + ("checkerboard before", "checkerboard after", "difference before", "difference after")
-        + ("entropy", "jacobian", "displacement")
+        + ("entropy", *(() if expected_error is None else ("expected error",)), "jacobian", "displacement")
     )
     places = []
     for title, position, names in (

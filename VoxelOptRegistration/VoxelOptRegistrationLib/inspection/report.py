@@ -19,6 +19,9 @@ Measured (`result.inspect_result`):
     similarity                   `similarity.compare`: before and after, and the overlap
     jacobian, jacobian_body      `statistics.jacobian_statistics`, of the whole volume and of the region
     entropy                      `statistics.entropy_statistics` of the region
+    expected_error               `statistics.expected_error_statistics` of the region; "calibration": the preset whose
+                                 measurements stand behind it, "calibrated": whether they were made with these settings,
+                                 "both_ways": whether the disagreement of two ways was known
     displacement                 {"whole", "beyond_affine": `statistics.length_statistics` of the region}
     inverse_consistency          `consistency.inverse_consistency`
     overlap, landmarks           {"before", "after"}: `overlap.overlap`, `landmarks.target_registration_error`; if given

@@ -16,7 +16,7 @@ from .findings import find_warnings
 from .landmarks import Landmarks, target_registration_error
 from .overlap import overlap, warp_labels
 from .similarity import compare, resample_with_gaps, with_gaps
-from .statistics import entropy_statistics, histogram, jacobian_statistics, length_statistics
+from .statistics import entropy_statistics, expected_error_statistics, histogram, jacobian_statistics, length_statistics
 from .worst import worst_voxels
 
 
@@ -27,6 +27,7 @@ def inspect_result(
     jacobian: np.ndarray,
     entropy: np.ndarray,
     *,
+    expected_error: tuple[np.ndarray, dict[str, Any]] | None = None,
     inverse: tuple[np.ndarray, np.ndarray | None] | None = None,
     mask: sitk.Image | None = None,
     labels: tuple[sitk.Image, sitk.Image] | None = None,
@@ -36,9 +37,10 @@ def inspect_result(
     """Measure a registration; returns the sections of the report that `report` lists as measured.
 
     displacement: the whole mapping on the grid of `fixed`, (Z, Y, X, 3), LPS mm, moving point minus fixed point.
-    jacobian, entropy: (Z, Y, X) on the same grid. inverse: the displacement on the grid of `moving` and where it is
-    valid. mask: where to measure; by default the body is found in `fixed`. labels, landmarks: (fixed, moving) truth.
-    background: the value that stands for "no data". "Before" means where the scans' headers put them.
+    jacobian, entropy: (Z, Y, X) on the same grid. expected_error: the same, mm, and what stands behind it (`report`).
+    inverse: the displacement on the grid of `moving` and where it is valid. mask: where to measure; by default the body
+    is found in `fixed`. labels, landmarks: (fixed, moving) truth. background: the value that stands for "no data".
+    "Before" means where the scans' headers put them.
     """
     grid = Grid.of(fixed)
     identity = sitk.Transform(3, sitk.sitkIdentity)
@@ -66,6 +68,8 @@ def inspect_result(
         },
         "worst_voxels": worst_voxels(jacobian, entropy, lengths, body, fixed.GetSpacing()),
     }
+    if expected_error is not None:
+        sections["expected_error"] = {**expected_error_statistics(expected_error[0], body), **expected_error[1]}
     if inverse is not None:
         field, valid = inverse
         sections["inverse_consistency"] = inverse_consistency(

@@ -16,6 +16,8 @@ FLOOR, CEILING = 1e-9, 1e9
 HIGH_ENTROPY = 0.9
 """From here on a voxel's match is called uncertain: 1 means that all candidates were equally good."""
 
+LARGE_ERROR_MM = 3.0
+
 
 def jacobian_statistics(jacobian: np.ndarray, mask: np.ndarray | None = None) -> dict[str, Any]:
     """Of a determinant map (Z, Y, X); `mask` (bool, same shape) restricts to a region.
@@ -69,6 +71,20 @@ def entropy_statistics(entropy: np.ndarray, mask: np.ndarray | None = None) -> d
         "mean": float(values.mean(dtype=np.float64)),
         **percentiles(values, (5, 50, 95)),
         "high_percent": 100.0 * float(np.count_nonzero(values > HIGH_ENTROPY)) / values.size,
+    }
+
+
+def expected_error_statistics(expected_mm: np.ndarray, mask: np.ndarray | None = None) -> dict[str, Any]:
+    """Of an expected-error map (Z, Y, X), mm: mean_mm, p50_mm, p95_mm and the share above `LARGE_ERROR_MM`, percent."""
+    values = expected_mm.ravel() if mask is None else expected_mm[mask]
+    if not values.size:
+        return {"voxels": 0}
+    large = 100.0 * float(np.count_nonzero(values > LARGE_ERROR_MM)) / values.size
+    return {
+        "voxels": int(values.size),
+        "mean_mm": float(values.mean(dtype=np.float64)),
+        **{f"{name}_mm": value for name, value in percentiles(values, (50, 95)).items()},
+        "above_3mm_percent": large,
     }
 
 

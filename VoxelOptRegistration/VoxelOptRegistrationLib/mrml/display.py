@@ -11,6 +11,8 @@ TABLE_ATTRIBUTE = "VoxelOptRegistration.ColorTable"
 VIRIDIS_ID = "vtkMRMLColorTableNodeFileViridis.txt"
 FOLD_COLOR = (1.0, 0.0, 1.0)
 JACOBIAN_LIMIT = 2.0
+ERROR_LIMIT = 6.0
+"""mm, where the colours of the expected error end."""
 
 Color = tuple[float, float, float]
 _JACOBIAN_STOPS: Sequence[Color] = (
@@ -51,6 +53,13 @@ def show_entropy(node: slicer.vtkMRMLScalarVolumeNode) -> None:
     scene = node.GetScene()
     table = scene.GetNodeByID(VIRIDIS_ID) or color_table(scene, "entropy", "Displacement entropy", entropy_colors())
     _show(node, table, 0.0, 1.0)
+
+
+def show_expected_error(node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Show the expected error from 0 (dark) to `ERROR_LIMIT` mm (bright)."""
+    scene = node.GetScene()
+    table = scene.GetNodeByID(VIRIDIS_ID) or color_table(scene, "entropy", "Displacement entropy", entropy_colors())
+    _show(node, table, 0.0, ERROR_LIMIT)
 
 
 def show_jacobian(node: slicer.vtkMRMLScalarVolumeNode) -> None:

@@ -50,6 +50,7 @@ class RegistrationResult:
     entropyVolumeNode: slicer.vtkMRMLScalarVolumeNode
     jacobianVolumeNode: slicer.vtkMRMLScalarVolumeNode
     outputInverseTransformNode: slicer.vtkMRMLTransformNode | None
+    expectedErrorVolumeNode: slicer.vtkMRMLScalarVolumeNode
     report: dict[str, Any]
 
 
@@ -94,6 +95,7 @@ class RegistrationLogic:
         logCallback: Callable[[str], None] | None = None,
         fixedLandmarksNode: slicer.vtkMRMLMarkupsNode | None = None,
         movingLandmarksNode: slicer.vtkMRMLMarkupsNode | None = None,
+        expectedErrorVolumeNode: slicer.vtkMRMLScalarVolumeNode | None = None,
     ) -> RegistrationResult | RegistrationJob:
         """Find the displacement that brings the moving volume onto the fixed one.
 
@@ -120,7 +122,12 @@ class RegistrationLogic:
         called with the job when it has ended, well or not; progressCallback with each `Progress`.
         """
         outputs = OutputNodes(
-            outputTransformNode, outputVolumeNode, entropyVolumeNode, jacobianVolumeNode, outputInverseTransformNode
+            outputTransformNode,
+            outputVolumeNode,
+            entropyVolumeNode,
+            jacobianVolumeNode,
+            outputInverseTransformNode,
+            expectedErrorVolumeNode,
         )
         fixed = place_volume(fixedVolumeNode, _("fixed volume"))
         moving = place_volume(movingVolumeNode, _("moving volume"), ignored=outputTransformNode)
@@ -173,7 +180,13 @@ class RegistrationLogic:
             written = yield from write_outputs(prepared, outputs, fixed, moving, provenance)
             remember(Registration.of(fixedVolumeNode, movingVolumeNode, written, report))
             return RegistrationResult(
-                written.transform, written.volume, written.entropy, written.jacobian, written.inverse, report
+                written.transform,
+                written.volume,
+                written.entropy,
+                written.jacobian,
+                written.inverse,
+                written.expected_error,
+                report,
             )
 
         watched = {_("fixed volume"): fixedVolumeNode, _("moving volume"): movingVolumeNode}

@@ -12,7 +12,7 @@ import slicer
 import vtk
 
 from ..errors import InputError
-from .display import show_entropy, show_jacobian, show_warped
+from .display import show_entropy, show_expected_error, show_jacobian, show_warped
 from .geometry import ijk_to_ras, matrix_from_array, parent_chain, to_world
 from .prepared import PreparedOutputs
 from .transforms import set_resampling
@@ -20,7 +20,7 @@ from .translation import tr as _
 from .volumes import PlacedVolume, kind_of
 
 PREFIX = "VoxelOptRegistration"
-DEFAULT_OUTPUTS = frozenset({"transform", "volume", "entropy", "jacobian"})
+DEFAULT_OUTPUTS = frozenset({"transform", "volume", "entropy", "jacobian", "expected_error"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,7 @@ class OutputNodes:
     entropy: slicer.vtkMRMLScalarVolumeNode | None = None
     jacobian: slicer.vtkMRMLScalarVolumeNode | None = None
     inverse: slicer.vtkMRMLTransformNode | None = None
+    expected_error: slicer.vtkMRMLScalarVolumeNode | None = None
 
     def given(self) -> dict[str, slicer.vtkMRMLNode]:
         """The nodes that are there, by field name."""
@@ -44,6 +45,7 @@ _TITLES = {
     "entropy": "displacement entropy",
     "jacobian": "Jacobian determinant",
     "inverse": "inverse displacement",
+    "expected_error": "expected error",
 }
 _MEANINGS = {
     "transform": "Displacement in mm that resamples the moving volume onto the fixed one "
@@ -54,6 +56,7 @@ _MEANINGS = {
     "moving than in the fixed volume, 0 or below is a fold.",
     "inverse": "Displacement in mm that resamples the fixed volume onto the moving one "
     "(FromParent: moving point to fixed point).",
+    "expected_error": "Expected length of the error of the displacement, mm.",
 }
 
 
@@ -65,6 +68,7 @@ def output_words(name: str) -> str:
         "entropy": _("output displacement entropy"),
         "jacobian": _("output Jacobian determinant"),
         "inverse": _("output inverse transform"),
+        "expected_error": _("output expected error"),
     }[name]
 
 
@@ -233,6 +237,7 @@ def _show(name: str, node: slicer.vtkMRMLScalarVolumeNode, moving: slicer.vtkMRM
         "volume": lambda: show_warped(node, moving),
         "entropy": lambda: show_entropy(node),
         "jacobian": lambda: show_jacobian(node),
+        "expected_error": lambda: show_expected_error(node),
     }
     shown[name]()
 

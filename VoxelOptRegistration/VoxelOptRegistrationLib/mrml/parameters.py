@@ -31,6 +31,7 @@ class Parameters(Protocol):
     outputVolume: slicer.vtkMRMLScalarVolumeNode | None
     entropyVolume: slicer.vtkMRMLScalarVolumeNode | None
     jacobianVolume: slicer.vtkMRMLScalarVolumeNode | None
+    expectedErrorVolume: slicer.vtkMRMLScalarVolumeNode | None
     inverseTransform: slicer.vtkMRMLTransformNode | None
     placement: Enum
     createInverse: bool
@@ -175,6 +176,7 @@ def run_arguments(parameters: Parameters) -> dict[str, Any]:
         "outputVolumeNode": parameters.outputVolume if parameters.placement.value != "transform" else None,
         "entropyVolumeNode": parameters.entropyVolume,
         "jacobianVolumeNode": parameters.jacobianVolume,
+        "expectedErrorVolumeNode": parameters.expectedErrorVolume,
         "outputInverseTransformNode": parameters.inverseTransform if parameters.createInverse else None,
         "createOutputVolume": parameters.placement.value != "transform",
         "createInverseTransform": parameters.createInverse,

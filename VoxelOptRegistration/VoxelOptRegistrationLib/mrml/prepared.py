@@ -28,7 +28,12 @@ def prepare_outputs(
 ) -> PreparedOutputs:
     """Make everything large. Touches neither nodes nor the scene, so any thread may do it."""
     fields = {"transform": (outcome.displacement, fixed), "inverse": (outcome.inverse_displacement, moving)}
-    arrays = {"volume": outcome.warped, "entropy": outcome.entropy, "jacobian": outcome.jacobian}
+    arrays = {
+        "volume": outcome.warped,
+        "entropy": outcome.entropy,
+        "jacobian": outcome.jacobian,
+        "expected_error": outcome.expected_error,
+    }
     return PreparedOutputs(
         {name: grid_transform(*field) for name, field in fields.items() if name in wanted},
         {name: _image(array) for name, array in arrays.items() if name in wanted},

@@ -19,7 +19,8 @@ ROLE = "report"
 class Registration:
     """The nodes of one registration and its report (see `inspection.report`); nodes that were not kept are None.
 
-    transform, inverse: `RegistrationResult`'s. warped, entropy, jacobian: volumes on the fixed lattice.
+    transform, inverse: `RegistrationResult`'s. warped, entropy, jacobian, expected_error (mm): volumes on the fixed
+    lattice.
     """
 
     fixed: slicer.vtkMRMLScalarVolumeNode
@@ -30,6 +31,7 @@ class Registration:
     entropy: slicer.vtkMRMLScalarVolumeNode | None = None
     jacobian: slicer.vtkMRMLScalarVolumeNode | None = None
     inverse: slicer.vtkMRMLTransformNode | None = None
+    expected_error: slicer.vtkMRMLScalarVolumeNode | None = None
 
     @classmethod
     def of(
@@ -42,7 +44,7 @@ class Registration:
         """A run that has written `outputs`, its transform among them."""
         assert outputs.transform is not None
         maps = (outputs.volume, outputs.entropy, outputs.jacobian)
-        return cls(fixed, moving, outputs.transform, report, *maps, outputs.inverse)
+        return cls(fixed, moving, outputs.transform, report, *maps, outputs.inverse, outputs.expected_error)
 
     @property
     def name(self) -> str:
@@ -55,7 +57,8 @@ class Registration:
         return self.transform in parent_chain(self.moving)
 
 
-_ROLES = {entry.name: f"voxelOpt{entry.name.capitalize()}" for entry in fields(Registration) if entry.name != "report"}
+_NODES = [entry.name for entry in fields(Registration) if entry.name != "report"]
+_ROLES = {name: "voxelOpt" + name.title().replace("_", "") for name in _NODES}
 
 
 def remember(registration: Registration) -> slicer.vtkMRMLTextNode:

@@ -13,6 +13,7 @@ _OUTPUTS = {
     "outputVolume": "warped",
     "entropyVolume": "entropy",
     "jacobianVolume": "jacobian",
+    "expectedErrorVolume": "expected_error",
     "inverseTransform": "inverse",
 }
 """Parameters and the parts of a `Registration` that they hold."""

@@ -97,6 +97,7 @@ class VoxelOptRegistrationParameterNode:
     livePreview: bool = True
     entropyVolume: vtkMRMLScalarVolumeNode
     jacobianVolume: vtkMRMLScalarVolumeNode
+    expectedErrorVolume: vtkMRMLScalarVolumeNode
     createInverse: bool = True
     inverseTransform: vtkMRMLTransformNode
 

@@ -31,13 +31,15 @@ class TransferDirection(Enum):
 class ReviewParameterNode:
     """The state of the sections for checking, measuring and transfer.
 
-    reviewMix: percent; reviewTile, reviewSpacing: mm; reviewSpeed: turns per second; reviewThreshold: entropy.
+    reviewMix: percent; reviewTile, reviewSpacing: mm; reviewSpeed: turns per second; reviewThreshold: entropy;
+    reviewErrorThreshold: mm.
     """
 
     reviewMix: Annotated[float, WithinRange(0.0, 100.0)] = 50.0
     reviewTile: Annotated[float, WithinRange(5.0, 100.0)] = 25.0
     reviewSpeed: Annotated[float, WithinRange(0.5, 5.0)] = 2.0
     reviewThreshold: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
+    reviewErrorThreshold: Annotated[float, WithinRange(0.0, 6.0)] = 1.0
     reviewSpacing: Annotated[float, WithinRange(4.0, 60.0)] = 15.0
     reviewFixedSegments: Structures = None
     reviewMovingSegments: Structures = None

@@ -28,7 +28,7 @@ def deformation_words() -> str:
 
 def mix_title(view: View | None) -> str:
     """What the first slider does."""
-    if view in (View.ENTROPY, View.JACOBIAN):
+    if view in (View.ENTROPY, View.EXPECTED_ERROR, View.JACOBIAN):
         return _("Color &opacity:")
     return _("&Moving share:") if view is View.SWIPE else _("&Moving opacity:")
 
@@ -46,6 +46,10 @@ def view_words(view: View | None) -> str:
         View.ENTROPY: _(
             "Colored where the images left the displacement open (0 one fits, 1 no signal). There the result is what "
             "smoothing made of its surroundings."
+        ),
+        View.EXPECTED_ERROR: _(
+            "Colored by how far off the result is to be expected, green 0 to red 6 mm. Calibrated on synthetic "
+            "deformations: it does not know about missing anatomy."
         ),
         View.JACOBIAN: _(
             "Blue: smaller in the moving volume than in the fixed one; orange: larger; gray: same size. "

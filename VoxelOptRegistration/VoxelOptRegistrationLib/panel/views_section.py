@@ -17,7 +17,7 @@ from .told import told
 from .view_words import change_words, deformation_words, mix_title, view_words
 
 _SIDES = (View.BLEND, View.SWIPE, View.CHECKERBOARD, View.FLICKER, View.DIFFERENCE)
-_MIXED = (View.BLEND, View.SWIPE, View.ENTROPY, View.JACOBIAN)
+_MIXED = (View.BLEND, View.SWIPE, View.ENTROPY, View.EXPECTED_ERROR, View.JACOBIAN)
 _SHOWING = {Worst.FOLD: View.JACOBIAN, Worst.DISPLACEMENT: View.BLEND, Worst.ENTROPY: View.ENTROPY}
 
 
@@ -37,6 +37,7 @@ class ViewsSection:
             View.BEFORE_AFTER: ui.beforeAfterButton,
             View.DIFFERENCE: ui.differenceButton,
             View.ENTROPY: ui.entropyButton,
+            View.EXPECTED_ERROR: ui.expectedErrorButton,
             View.JACOBIAN: ui.jacobianButton,
         }
         self._worst = {
@@ -51,7 +52,7 @@ class ViewsSection:
         ui.beforeButton.connect("clicked(bool)", partial(self.onSideButton, False))
         ui.afterButton.connect("clicked(bool)", partial(self.onSideButton, True))
         ui.restoreButton.connect("clicked(bool)", self.onRestoreButton)
-        for slider in (ui.mixSlider, ui.tileSlider, ui.thresholdSlider, ui.spacingSlider):
+        for slider in (ui.mixSlider, ui.tileSlider, ui.thresholdSlider, ui.errorThresholdSlider, ui.spacingSlider):
             slider.connect("valueChanged(double)", self.onOption)
         ui.speedSlider.connect("valueChanged(double)", self.onSpeed)
         for box in (ui.gridCheckBox, ui.arrowsCheckBox):
@@ -187,6 +188,7 @@ class ViewsSection:
             mix=ui.mixSlider.value / 100,
             tile_mm=ui.tileSlider.value,
             entropy_threshold=ui.thresholdSlider.value,
+            error_threshold=ui.errorThresholdSlider.value,
             grid=ui.gridCheckBox.checked,
             arrows=ui.arrowsCheckBox.checked,
             spacing_mm=ui.spacingSlider.value,
@@ -208,6 +210,7 @@ class ViewsSection:
             ("tile", view is View.CHECKERBOARD),
             ("speed", view is not None and view.flickers),
             ("threshold", view is View.ENTROPY),
+            ("errorThreshold", view is View.EXPECTED_ERROR),
         ):
             for widget in (getattr(ui, f"{name}Slider"), getattr(ui, f"{name}SliderLabel")):
                 widget.visible = shown

@@ -1,4 +1,4 @@
-"""Entropy and Jacobian maps as overlays on the fixed volume, drawn inside the body only."""
+"""Entropy, expected-error and Jacobian maps as overlays on the fixed volume, drawn inside the body only."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from .scratch import find_scratch, scratch_node, scratch_volume
 COLORS = 256
 FOLD = (255, 0, 220)
 JACOBIAN_HIGH = 2.0
+ERROR_HIGH = 6.0
+"""mm, where the colours of the expected error end."""
 _OUTSIDE = 1e6
 _ENTROPY_STOPS = ((60, 180, 120), (150, 205, 90), (250, 215, 70), (245, 140, 40), (205, 30, 30))
 _JACOBIAN_STOPS = ((20, 60, 220), (60, 140, 250), (128, 128, 128), (250, 150, 50), (220, 60, 0))
@@ -34,6 +36,15 @@ def entropy_overlay(
     """A temporary volume that shows `entropy` inside `body` where it is at least `threshold`, 0 to 1."""
     colors = _ramp(_ENTROPY_STOPS, np.linspace(0, 1, COLORS))
     return _overlay(entropy, "entropy", "Displacement entropy", colors, (0.0, 1.0), (threshold, 2.0), body)
+
+
+def expected_error_overlay(
+    expected: slicer.vtkMRMLScalarVolumeNode, threshold: float, body: np.ndarray
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """A temporary volume that shows the `expected` error inside `body` where it is at least `threshold`, mm."""
+    colors = _ramp(_ENTROPY_STOPS, np.linspace(0, 1, COLORS))
+    drawn = (threshold, 2 * ERROR_HIGH)
+    return _overlay(expected, "expected error", "Expected error", colors, (0.0, ERROR_HIGH), drawn, body)
 
 
 def jacobian_overlay(jacobian: slicer.vtkMRMLScalarVolumeNode, body: np.ndarray) -> slicer.vtkMRMLScalarVolumeNode:
@@ -81,7 +92,7 @@ def show_legend(node: slicer.vtkMRMLScalarVolumeNode, title: str) -> None:
 
 def hide_legends(scene: slicer.vtkMRMLScene) -> None:
     """Hide the colour bars of all overlays."""
-    for key in ("entropy", "jacobian"):
+    for key in ("entropy", "expected error", "jacobian"):
         overlay = find_scratch(scene, key)
         legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(overlay) if overlay is not None else None
         if legend is not None:

@@ -45,7 +45,7 @@ class Measure:
 
 def measures(report: dict[str, Any]) -> list[Measure]:
     """What `report` (see `inspection.report`) holds, in the order in which it should be read."""
-    sections = (_folds, _similarity, _truth, _jacobian, _displacement, _entropy, _consistency)
+    sections = (_folds, _similarity, _truth, _jacobian, _displacement, _entropy, _expected_error, _consistency)
     return [row for section in sections for row in section(report) if row.before is not None or row.after is not None]
 
 
@@ -135,6 +135,18 @@ def _entropy(report: dict[str, Any]) -> list[Measure]:
             "%",
             _("Of the body, where the images decide hardly anything"),
         ),
+    ]
+
+
+def _expected_error(report: dict[str, Any]) -> list[Measure]:
+    expected = report.get("expected_error", {})
+    hint = _("In the body; not calibrated for these settings, so read it as a ranking")
+    if expected.get("calibrated"):
+        hint = _("In the body; calibrated on synthetic deformations, which do not cover missing anatomy")
+    return [
+        Measure(_("Expected error, mean"), None, expected.get("mean_mm"), "mm", hint),
+        Measure(_("Expected error, 95 % below"), None, expected.get("p95_mm"), "mm", hint),
+        Measure(_("Expected error above 3 mm"), None, expected.get("above_3mm_percent"), "%", hint),
     ]
 
 

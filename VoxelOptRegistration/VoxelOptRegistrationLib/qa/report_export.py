@@ -109,6 +109,9 @@ def _arrays(registration: Registration) -> dict[str, tuple[np.ndarray, Geometry]
                 _("Run the registration again, then export its report."),
             )
         maps[name] = (slicer.util.arrayFromVolume(node), lattice)
+    expected = registration.expected_error
+    if expected is not None and matches(expected, lattice):
+        maps["expected_error"] = (slicer.util.arrayFromVolume(expected), lattice)
     from_world = vtk.vtkGeneralTransform()
     registration.transform.GetTransformFromWorld(from_world)
     displacement = sample_displacement(from_world, lattice)

@@ -15,7 +15,7 @@ from ..mrml.translation import tr as _
 from .comparison import checkerboard, difference, swipe, tile_voxels
 from .deformation import show_arrows, show_grid
 from .layers import SavedViews, fit_viewers, read_views, restore_views, set_foreground_opacity, set_layers
-from .maps import entropy_overlay, fold_labels, hide_legends, jacobian_overlay, show_legend
+from .maps import entropy_overlay, expected_error_overlay, fold_labels, hide_legends, jacobian_overlay, show_legend
 from .pair import ComparedPair
 from .scratch import remove_scratch, scratch_volume
 
@@ -33,6 +33,7 @@ class View(Enum):
     BEFORE_AFTER = "before and after"
     DIFFERENCE = "difference"
     ENTROPY = "entropy"
+    EXPECTED_ERROR = "expected error"
     JACOBIAN = "jacobian"
 
     @property
@@ -46,7 +47,8 @@ class ViewOptions:
     """How the views look.
 
     after: whether the moving volume is shown after registration. mix: opacity of the upper layer, or how far across
-    the swipe is, 0 to 1. tile_mm: side of the checkerboard's squares. entropy_threshold: entropy below is not shown.
+    the swipe is, 0 to 1. tile_mm: side of the checkerboard's squares. entropy_threshold: entropy below is not shown;
+    error_threshold: the same for the expected error, mm.
     grid, arrows: whether the deformation is drawn on top, its lines or arrows spacing_mm apart.
     """
 
@@ -54,6 +56,7 @@ class ViewOptions:
     mix: float = 0.5
     tile_mm: float = 25.0
     entropy_threshold: float = 0.0
+    error_threshold: float = 0.0
     grid: bool = False
     arrows: bool = False
     spacing_mm: float = 15.0
@@ -76,7 +79,11 @@ class Review:
     @property
     def available(self) -> tuple[View, ...]:
         """The views that this registration has the volumes for."""
-        needed = {View.ENTROPY: self.registration.entropy, View.JACOBIAN: self.registration.jacobian}
+        needed = {
+            View.ENTROPY: self.registration.entropy,
+            View.EXPECTED_ERROR: self.registration.expected_error,
+            View.JACOBIAN: self.registration.jacobian,
+        }
         return tuple(view for view in View if view not in needed or _has_voxels(needed[view]))
 
     @property
@@ -112,6 +119,7 @@ class Review:
             View.BEFORE_AFTER: self._before_after,
             View.DIFFERENCE: self._difference,
             View.ENTROPY: self._entropy,
+            View.EXPECTED_ERROR: self._expected_error,
             View.JACOBIAN: self._jacobian,
         }
         hide_legends(self._scene)
@@ -175,6 +183,11 @@ class Review:
         overlay = entropy_overlay(self.registration.entropy, options.entropy_threshold, self._pair.body)
         set_layers(self._scene, self.registration.fixed, overlay, options.mix)
         show_legend(overlay, _("Displacement entropy"))
+
+    def _expected_error(self, options: ViewOptions) -> None:
+        overlay = expected_error_overlay(self.registration.expected_error, options.error_threshold, self._pair.body)
+        set_layers(self._scene, self.registration.fixed, overlay, options.mix)
+        show_legend(overlay, _("Expected error (mm)"))
 
     def _jacobian(self, options: ViewOptions) -> None:
         jacobian = self.registration.jacobian

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..options import Settings
 from ..solvers.driver import known_level
-from ..solvers.match_entropy import match_entropy
+from ..solvers.match_evidence import match_evidence
 from ..solvers.methods import solver_options
 from ..solvers.solution import Report, Solution
 from .adam import adam_refine
@@ -31,7 +31,7 @@ def refine(
     report: Report,
     checkpoint: Callable[[], None],
 ) -> Solution:
-    """`solution` after the refinement of `settings`, its entropy included; as it is where that is none."""
+    """`solution` after the refinement of `settings`, its evidence included; as it is where that is none."""
     if settings.refine == "none":
         return solution
     trusts = (fixed_trust, moving_trust)
@@ -39,5 +39,5 @@ def refine(
         solution.displacement, fixed, moving, settings, *trusts, report, checkpoint
     ).displacement
     levels = [known_level(features, trust) for features, trust in zip((fixed, moving), trusts, strict=True)]
-    entropy = match_entropy(levels[0], levels[1], refined, solver_options(settings))
-    return Solution(refined, solution.backward, entropy)
+    evidence = match_evidence(levels[0], levels[1], refined, solver_options(settings), solution.evidence.disagreement)
+    return Solution(refined, solution.backward, evidence)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from ..fields.algebra import make_inverse_consistent
+from ..fields.algebra import compose, make_inverse_consistent
 from ..fields.folds import make_invertible
 from ..fields.sampling import identity_grid, sample
 from ..options import Border, ConvexAdamOptions
@@ -15,7 +15,7 @@ from .candidates import candidate_displacements, squared_difference_scores
 from .cells import averaged_over_cells, cell_sides, displacement_of_voxels, volume_of_voxels
 from .coupled_convex import coupled_convex
 from .driver import Level, known_level
-from .match_entropy import match_entropy
+from .match_evidence import match_evidence
 from .solution import BACKWARD, FORWARD, Report, Solution
 
 _SMOOTHED_SCORES = 16
@@ -55,14 +55,17 @@ def solve(
     forward = discrete_step(fixed_cells, moving_cells, options, checkpoint)
     report(1.0, f"Searched the candidates of every cell, {FORWARD}.", lambda: to_voxels(forward))
     found = forward
+    disagreement: Tensor | None = None
     if backward is not None:
+        disagreement = to_voxels(compose(backward, forward)).norm(dim=0)
         average = make_inverse_consistent if options.exact_consistency else _stretched_consistency
         found, backward = average(forward, backward, options.consistency_sweeps)
         backward = to_voxels(backward)
     displacement = to_voxels(found)
     if options.invertible:
         displacement = make_invertible(displacement)
-    return Solution(displacement, backward, match_entropy(fixed_level, moving_level, displacement, options))
+    evidence = match_evidence(fixed_level, moving_level, displacement, options, disagreement)
+    return Solution(displacement, backward, evidence)
 
 
 def discrete_step(

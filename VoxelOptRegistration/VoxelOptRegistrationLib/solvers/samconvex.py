@@ -15,7 +15,7 @@ from .candidates import candidate_displacements, squared_difference_scores
 from .cells import FEWEST_CELLS, averaged_over_cells, cell_sides, displacement_of_voxels
 from .coupled_convex import coupled_convex
 from .driver import Axes, Level, build_pyramid, coarse_to_fine, known_level, to_finest
-from .match_entropy import match_entropy
+from .match_evidence import match_evidence
 from .pyramid import PyramidOptions, downsample, plan_levels
 from .solution import FORWARD, Report, Solution
 
@@ -72,7 +72,7 @@ def solve(
     displacement = box_smooth(displacement, options.final_passes, options.border)
     if options.invertible:
         displacement = make_invertible(displacement)
-    return Solution(displacement, None, match_entropy(levels[0], levels[1], displacement, options))
+    return Solution(displacement, None, match_evidence(levels[0], levels[1], displacement, options))
 
 
 def level_step(

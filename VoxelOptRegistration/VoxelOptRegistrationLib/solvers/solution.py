@@ -12,21 +12,40 @@ BACKWARD = "moving to fixed"
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What speaks against the match of each voxel, (Z, Y, X), float32, on the grid of the features.
+
+    entropy: how uncertain the match is after registration, in [0, 1], 1 = no signal.
+    dissimilarity: mean absolute difference of the features that were brought together, NaN where none can be compared.
+    disagreement: how far from the start the two ways, solved independently, end, voxels: |u(x) + v(x + u(x))| before
+    they were averaged; None where one way was solved.
+    """
+
+    entropy: Tensor
+    dissimilarity: Tensor
+    disagreement: Tensor | None = None
+
+    def on_processor(self) -> Evidence:
+        """The same in the processor's memory."""
+        disagreement = None if self.disagreement is None else self.disagreement.cpu()
+        return Evidence(self.entropy.cpu(), self.dissimilarity.cpu(), disagreement)
+
+
+@dataclass(frozen=True)
 class Solution:
-    """What a solver found, on the grid of its features.
+    """What was found. evidence: see there; it keeps the grid of the features, also where a refinement goes finer.
 
     displacement: fixed -> moving, (3, Z, Y, X), voxels. backward: moving -> fixed, likewise, where it was solved.
-    entropy: how uncertain each voxel's match is after registration, (Z, Y, X) in [0, 1], 1 = no signal.
     """
 
     displacement: Tensor
     backward: Tensor | None
-    entropy: Tensor
+    evidence: Evidence
 
     def on_processor(self) -> Solution:
         """The same in the processor's memory."""
         backward = None if self.backward is None else self.backward.cpu()
-        return Solution(self.displacement.cpu(), backward, self.entropy.cpu())
+        return Solution(self.displacement.cpu(), backward, self.evidence.on_processor())
 
 
 Report = Callable[[float, str, Callable[[], Tensor] | None], None]

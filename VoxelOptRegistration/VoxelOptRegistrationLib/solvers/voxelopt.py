@@ -14,7 +14,7 @@ from .candidates import candidate_displacements, similarity_scores
 from .coupling import best_displacement
 from .driver import Level, build_pyramid, coarse_to_fine, to_finest, warped_level
 from .entropy import displacement_entropy
-from .match_entropy import match_entropy
+from .match_evidence import match_evidence, round_trip
 from .message_passing import entropy_filter
 from .pyramid import plan_levels
 from .solution import BACKWARD, FORWARD, Report, Solution
@@ -63,11 +63,14 @@ def solve(
 
     backward = one_way(moving_levels, fixed_levels, BACKWARD) if options.inverse_consistency else None
     displacement = one_way(fixed_levels, moving_levels, FORWARD)
+    disagreement = None
     if backward is not None:
+        disagreement = round_trip(displacement, backward)
         displacement, backward = make_inverse_consistent(displacement, backward, options.consistency_sweeps)
     if options.invertible:
         displacement = make_invertible(displacement)
-    return Solution(displacement, backward, match_entropy(fixed_levels[0], moving_levels[0], displacement, options))
+    evidence = match_evidence(fixed_levels[0], moving_levels[0], displacement, options, disagreement)
+    return Solution(displacement, backward, evidence)
 
 
 def level_step(

@@ -71,7 +71,7 @@ def write_result(folder: Path, result: Result, request: Register) -> dict[str, I
         "inverse_displacement": write_array(folder, "inverse_displacement", backward, moving),
         "inverse_valid": write_array(folder, "inverse_valid", np.asarray(result.inverse_valid, dtype=bool), moving),
     }
-    for name in ("entropy", "jacobian"):
+    for name in ("entropy", "jacobian", "expected_error"):
         images[name] = write_image(folder, name, getattr(result, name))
     warped = sitk.GetArrayViewFromImage(result.warped)
     images["warped"] = write_array(folder, "warped", warped, fixed)

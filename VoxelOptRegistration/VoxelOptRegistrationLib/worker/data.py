@@ -108,7 +108,8 @@ class RegistrationOutcome:
     displacement: (Z, Y, X, 3) float32 on the fixed grid, components (x, y, z), mm, LPS: moving point minus fixed point,
     alignment and initial transform included.
     inverse_displacement: the same from moving to fixed, on the moving grid.
-    warped (moving's type), entropy (float32, 0 to 1), jacobian (float32): (Z, Y, X) on the fixed grid.
+    warped (moving's type), entropy (float32, 0 to 1), jacobian (float32), expected_error (float32, mm): (Z, Y, X) on
+    the fixed grid.
     report: settings, versions, timings and statistics.
     inverse_valid: bool, (Z, Y, X) on the moving grid, where the inverse leads into the fixed volume; None if unknown.
     """
@@ -118,6 +119,7 @@ class RegistrationOutcome:
     warped: np.ndarray
     entropy: np.ndarray
     jacobian: np.ndarray
+    expected_error: np.ndarray
     report: dict[str, Any]
     inverse_valid: np.ndarray | None = None
 

@@ -54,6 +54,7 @@ def read_result(message: Result, folder: Path) -> RegistrationOutcome | Failure:
             warped=arrays["warped"],
             entropy=arrays["entropy"],
             jacobian=arrays["jacobian"],
+            expected_error=arrays["expected_error"],
             report=message.report,
             inverse_valid=arrays["inverse_valid"].astype(bool),
         )

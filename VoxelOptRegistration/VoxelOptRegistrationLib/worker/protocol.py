@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from .arrays import ImageDescriptor
 
-PROTOCOL = 2
+PROTOCOL = 3
 
 
 class ProtocolError(Exception):

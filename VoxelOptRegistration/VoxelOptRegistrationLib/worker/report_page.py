@@ -1,8 +1,8 @@
 """Draws `report.html` from arrays in a folder, in a process of its own: ``python -m ...worker.report_page FOLDER``.
 
 The folder holds `request.json`, {"report", "images": {name: descriptor}} (see `arrays`), with the images fixed, moving,
-warped, displacement (mm, LPS), jacobian and entropy. The page is written beside it. Exit codes are the command line's;
-a failure is one line on stderr.
+warped, displacement (mm, LPS), jacobian, entropy and, if it is known, expected_error (mm). The page is written beside
+it. Exit codes are the command line's; a failure is one line on stderr.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def draw(folder: Path) -> None:
         name: read_image(folder, name, ImageDescriptor.from_json(body)) for name, body in request["images"].items()
     }
     report = request["report"]
-    maps = {name: sitk.GetArrayViewFromImage(images[name]) for name in ("displacement", "jacobian", "entropy")}
+    names = ("displacement", "jacobian", "entropy", "expected_error")
+    maps = {name: sitk.GetArrayViewFromImage(images[name]) for name in names if name in images}
     background = report.get("settings", {}).get("background")
     gallery = draw_gallery(images["fixed"], images["moving"], images["warped"], **maps, background=background)
     (folder / PAGE).write_text(build_page(plain(report), gallery), encoding="utf-8")
