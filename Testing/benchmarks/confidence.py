@@ -186,9 +186,8 @@ def calibration(name: str, samples: Samples, settings: Settings, about: dict[str
 
 def at_landmarks(data: Path, phase: int, voxels: int) -> tuple[np.ndarray, np.ndarray]:
     """The liver's breathing, really registered: expected errors at the landmarks of a phase and theirs, mm."""
-    fixed, moving = (
-        sitk.ReadImage(str(data / f"liver_mr/{name}.nii.gz")) for name in ("fixed", f"moving_phase{phase}")
-    )
+    names = ("fixed", f"moving_phase{phase}")
+    fixed, moving = (sitk.ReadImage(str(data / f"liver_mr/{name}.nii.gz")) for name in names)
     settings = load_preset("liver-mr")
     settings = dataclasses.replace(settings, device="cpu", grid=dataclasses.replace(settings.grid, max_voxels=voxels))
     result = register(Inputs(fixed, moving), settings)
