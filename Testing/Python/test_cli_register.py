@@ -20,6 +20,7 @@ CONTRACT = {
     "inverse_transform.h5",
     "warped.nii.gz",
     "entropy.nii.gz",
+    "expected_error.nii.gz",
     "jacobian.nii.gz",
     "report.json",
     "report.html",
@@ -50,14 +51,19 @@ def landmark_errors(transform: sitk.Transform, files: dict[str, Path]) -> np.nda
 def test_folder_holds_what_the_contract_says(registered: Path, phantom_files: dict[str, Path]) -> None:
     assert {path.name for path in registered.iterdir()} == CONTRACT
     fixed, moving = sitk.ReadImage(str(phantom_files["fixed"])), sitk.ReadImage(str(phantom_files["moving"]))
-    for name, pixel in (("warped", moving.GetPixelID()), ("entropy", sitk.sitkFloat32), ("jacobian", sitk.sitkFloat32)):
+    maps = [(name, sitk.sitkFloat32) for name in ("entropy", "expected_error", "jacobian")]
+    for name, pixel in (("warped", moving.GetPixelID()), *maps):
         image = sitk.ReadImage(str(registered / f"{name}.nii.gz"))
         assert image.GetPixelID() == pixel and image.GetSize() == fixed.GetSize()
         assert np.allclose(image.GetOrigin(), fixed.GetOrigin(), atol=1e-3)
         assert np.allclose(image.GetDirection(), fixed.GetDirection(), atol=1e-5)
     entropy = sitk.GetArrayFromImage(sitk.ReadImage(str(registered / "entropy.nii.gz")))
     assert 0 <= entropy.min() < entropy.max() <= 1
-    assert isinstance(json.loads((registered / "report.json").read_text()), dict)
+    expected = sitk.GetArrayFromImage(sitk.ReadImage(str(registered / "expected_error.nii.gz")))
+    report = json.loads((registered / "report.json").read_text())
+    assert 0 <= expected.min() < expected.max() < 50
+    assert report["expected_error"]["p95_mm"] <= expected.max()
+    assert report["expected_error"]["calibration"] == "abdomen-ct" and report["expected_error"]["calibrated"]
     assert (registered / "report.html").read_text().lstrip().lower().startswith("<!doctype html")
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from VoxelOptRegistrationLib.images.displacement import displacement_transform
 from VoxelOptRegistrationLib.images.grid import Grid
 from VoxelOptRegistrationLib.images.inversion import invert_displacement
+from VoxelOptRegistrationLib.inspection.body import body_mask
 from VoxelOptRegistrationLib.inspection.charts import histogram_svg
 from VoxelOptRegistrationLib.inspection.evaluate import evaluate, transform_jacobian
 from VoxelOptRegistrationLib.inspection.findings import find_warnings
@@ -166,6 +167,7 @@ GOOD = {
     },
     "jacobian": {"folds": 0, "folds_percent": 0.0, "p1": 0.7, "p99": 1.4},
     "entropy": {"high_percent": 3.0},
+    "expected_error": {"above_3mm_percent": 4.0, "calibrated": True},
     "inverse_consistency": {"mean_voxels": 0.03},
     "landmarks": {"before": {"all": {"mean": 9.0}}, "after": {"all": {"mean": 1.0}}},
     "overlap": {"before": {"mean": 0.5}, "after": {"mean": 0.8}},
@@ -177,6 +179,7 @@ CHANGES = [
     (("jacobian", "p99"), 4.0, "threefold"),
     (("jacobian", "p1"), 0.2, "threefold"),
     (("entropy", "high_percent"), 77.0, "77 %"),
+    (("expected_error", "above_3mm_percent"), 31.0, "In 31 % of the body the result is expected"),
     (("inverse_consistency", "mean_voxels"), 0.8, "0.80 voxels"),
     (("landmarks", "after"), {"all": {"mean": 9.5}}, "9.50 mm after"),
     (("overlap", "after"), {"mean": 0.4}, "0.400 after"),
@@ -283,6 +286,27 @@ def test_page_can_be_built_from_the_measured_sections_alone(case, tmp_path):
         and "anything unusual" in source
         and "None" not in source.split("<body>")[1].replace("None of", "")
     )
+
+
+def test_expected_errors_are_told_with_what_stands_behind_them(case, tmp_path):
+    phantom = case.phantom
+    expected = np.full(case.jacobian.shape, 1.0, np.float32)
+    expected[:, :, : expected.shape[2] // 2] = 5.0
+    basis = {"calibration": "abdomen-ct", "calibrated": True, "both_ways": False}
+    maps = (case.displacement, case.jacobian, case.entropy)
+    found = inspect_result(phantom.fixed, phantom.moving, *maps, expected_error=(expected, basis))
+    body = body_mask(phantom.fixed)
+    statistics = found["expected_error"]
+    assert statistics["mean_mm"] == pytest.approx(float(expected[body].mean()), rel=1e-6)
+    assert statistics["above_3mm_percent"] == pytest.approx(100 * float((expected[body] > 3).mean()))
+    gallery = draw_gallery(phantom.fixed, phantom.moving, case.warped, *maps, expected_error=expected)
+    write_report(found, gallery, tmp_path)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert text.count('alt="Expected error') == 3
+    assert "calibrated for the preset abdomen-ct on synthetic deformations; one direction was solved" in text
+    found["expected_error"]["calibrated"] = False
+    write_report(found, gallery, tmp_path)
+    assert "not calibrated for these settings" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 @settings(max_examples=12, deadline=None)

@@ -74,6 +74,9 @@ def test_volumes_under_parents_are_registered_in_the_world(logic: RegistrationLo
     shape = slicer.util.arrayFromVolume(pair.fixed).shape
     assert jacobian.shape == entropy.shape == shape and jacobian.min() > 0
     assert 0 <= entropy.min() < entropy.max() <= 1
+    expected_error = slicer.util.arrayFromVolume(result.expectedErrorVolumeNode)
+    assert expected_error.shape == shape and 0 <= expected_error.min() < expected_error.max()
+    assert result.report["expected_error"]["calibrated"]
     warped = slicer.util.arrayFromVolume(result.outputVolumeNode)
     assert warped.dtype == np.int16 and warped.shape == shape
     reference = slicer.util.arrayFromVolume(pair.fixed).astype(float)

@@ -111,6 +111,7 @@ def test_a_run_with_everything(start: Start) -> None:
         "outputVolumeNode": scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "W"),
         "entropyVolumeNode": scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "E"),
         "jacobianVolumeNode": scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "J"),
+        "expectedErrorVolumeNode": scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "X"),
         "outputInverseTransformNode": scene.AddNewNodeByClass("vtkMRMLTransformNode", "I"),
     }
     with start() as logic:
@@ -229,7 +230,7 @@ def test_a_script_chooses_its_outputs_and_watches_without_qt(start: Start) -> No
     check_known(result)
     assert result.outputVolumeNode is None and result.outputInverseTransformNode is not None
     assert slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") == [
-        *(fixed, moving, result.entropyVolumeNode, result.jacobianVolumeNode)
+        *(fixed, moving, result.entropyVolumeNode, result.jacobianVolumeNode, result.expectedErrorVolumeNode)
     ]
 
 
@@ -429,6 +430,7 @@ def test_a_repeated_run_with_the_result_applied_starts_from_where_moving_was(sta
             outputVolumeNode=first.outputVolumeNode,
             entropyVolumeNode=first.entropyVolumeNode,
             jacobianVolumeNode=first.jacobianVolumeNode,
+            expectedErrorVolumeNode=first.expectedErrorVolumeNode,
         )
     assert node_counts() == before
     assert pose.GetTransformNodeID() == second.outputTransformNode.GetID()

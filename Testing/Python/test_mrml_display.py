@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import slicer
 from slicer_scene import add_volume, affine, new_scene, node_counts
-from VoxelOptRegistrationLib.mrml.display import VIRIDIS_ID, show_entropy, show_jacobian, show_warped
+from VoxelOptRegistrationLib.mrml.display import (
+    VIRIDIS_ID,
+    show_entropy,
+    show_expected_error,
+    show_jacobian,
+    show_warped,
+)
 from vtk.util.numpy_support import vtk_to_numpy
 
 MAGENTA = (255, 0, 255)
@@ -84,7 +90,7 @@ def test_the_warped_volume_looks_like_the_moving_one() -> None:
     assert (warped.GetDisplayNode().GetLowerThreshold(), warped.GetDisplayNode().GetApplyThreshold()) == (100.0, 1)
 
 
-@pytest.mark.parametrize("show", [show_entropy, show_jacobian])
+@pytest.mark.parametrize("show", [show_entropy, show_expected_error, show_jacobian])
 def test_showing_twice_keeps_one_display_node(show: object) -> None:
     new_scene()
     node = volume([0.5])

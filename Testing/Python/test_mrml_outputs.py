@@ -110,6 +110,7 @@ def test_arrays_arrive_and_volumes_stand_where_the_fixed_volume_stands() -> None
     fixed, moving = pair(turn)
     nodes, result = write(fixed, moving)
     arrays = {"volume": result.warped, "entropy": result.entropy, "jacobian": result.jacobian}
+    arrays["expected_error"] = result.expected_error
     for name, array in arrays.items():
         node = getattr(nodes, name)
         np.testing.assert_array_equal(slicer.util.arrayFromVolume(node), array)
@@ -141,7 +142,7 @@ def test_below_a_warp_the_outputs_stand_in_the_world() -> None:
     fixed, moving = pair(warp)
     nodes, result = write(fixed, moving)
     assert fixed.hardened
-    for node in (nodes.volume, nodes.entropy, nodes.jacobian):
+    for node in (nodes.volume, nodes.entropy, nodes.jacobian, nodes.expected_error):
         assert node.GetParentTransformNode() is None
         points = grid_points(fixed.geometry.shape, fixed.geometry.ijk_to_world).reshape(-1, 3)
         np.testing.assert_allclose(world_points(node), points, atol=1e-6)
@@ -175,6 +176,7 @@ def test_outputs_say_what_they_are_and_where_they_come_from() -> None:
         "volume": "Warped (MR to CT)",
         "entropy": "Displacement entropy (MR to CT)",
         "jacobian": "Jacobian determinant (MR to CT)",
+        "expected_error": "Expected error (MR to CT)",
     }
     for name, node in nodes.given().items():
         assert node.GetNodeReferenceID("spatialRegistrationFixed") == fixed.node.GetID()
@@ -261,6 +263,7 @@ def test_a_result_that_cannot_be_written_leaves_everything_as_it_was() -> None:
         result.warped,
         result.entropy,
         result.jacobian.astype(np.float16),
+        result.expected_error,
         {},
     )
     before = node_counts()

@@ -83,7 +83,9 @@ def test_truth_in_the_report_is_in_the_table() -> None:
         "landmarks": {"before": {"all": {"mean": 8.0, "n": 4}}, "after": {"all": {"mean": 1.5, "n": 4}}},
         "inverse_consistency": {"mean_mm": 0.02, "p95_mm": 0.05, "max_mm": 0.4},
     }
+    sections["expected_error"] = {"mean_mm": 1.5, "p95_mm": 4.0, "above_3mm_percent": 12.0, "calibrated": True}
     rows = {row.name: (row.before, row.after, row.unit) for row in measures(sections)}
+    assert rows["Expected error above 3 mm"] == (None, 12.0, "%")
     assert rows["Dice, mean"] == (0.4, 0.9, "")
     assert rows["HD95, mean"] == (None, 2.0, "mm")
     assert rows["Landmark error, mean"] == (8.0, 1.5, "mm")

@@ -52,6 +52,7 @@ BUTTONS = {
     View.BEFORE_AFTER: "beforeAfterButton",
     View.DIFFERENCE: "differenceButton",
     View.ENTROPY: "entropyButton",
+    View.EXPECTED_ERROR: "expectedErrorButton",
     View.JACOBIAN: "jacobianButton",
 }
 
@@ -172,6 +173,7 @@ def test_flicker_takes_turns_by_itself_until_another_view(session: Session) -> N
         ("jacobianButton", "mixSlider", (20.0, 80.0)),
         ("checkerboardButton", "tileSlider", (10.0, 30.0)),
         ("entropyButton", "thresholdSlider", (0.2, 0.8)),
+        ("expectedErrorButton", "errorThresholdSlider", (1.0, 5.0)),
     ],
 )
 def test_sliders_change_what_is_seen(session: Session, button: str, slider: str, values: tuple) -> None:
@@ -186,7 +188,7 @@ def test_sliders_change_what_is_seen(session: Session, button: str, slider: str,
         session.host.turn()
         pictures.append(session.views())
     assert not same(*pictures)
-    others = {"mixSlider", "tileSlider", "thresholdSlider", "speedSlider"} - {slider, "mixSlider"}
+    others = {"tileSlider", "thresholdSlider", "errorThresholdSlider", "speedSlider"} - {slider}
     assert not any(getattr(session.ui, other).visible for other in others)
 
 

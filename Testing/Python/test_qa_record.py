@@ -23,7 +23,7 @@ def test_what_is_remembered_is_recalled() -> None:
     remember(registration)
     found = recall(registration.transform)
     assert found is not None
-    for name in ("fixed", "moving", "transform", "warped", "entropy", "jacobian", "inverse"):
+    for name in ("fixed", "moving", "transform", "warped", "entropy", "jacobian", "expected_error", "inverse"):
         assert getattr(found, name) is getattr(registration, name), name
     assert found.report == REPORT
     assert found.name == "Result"
@@ -77,7 +77,7 @@ def test_a_scene_that_was_saved_and_opened_still_has_it(tmp_path: Path) -> None:
     remember(registration)
     names = {
         name: getattr(registration, name).GetName()
-        for name in ("fixed", "moving", "transform", "warped", "entropy", "jacobian", "inverse")
+        for name in ("fixed", "moving", "transform", "warped", "entropy", "jacobian", "expected_error", "inverse")
     }
     path = tmp_path / "scene.mrml"
     slicer.mrmlScene.SetURL(str(path))

@@ -283,6 +283,28 @@ def test_entropy_below_the_threshold_is_not_shown() -> None:
     assert shown("Foreground").GetDisplayNode().GetLowerThreshold() == 0
 
 
+def test_expected_error_is_shown_from_the_threshold_in_mm() -> None:
+    registration = add_registration()
+    review = Review(registration)
+    review.show(View.EXPECTED_ERROR, ViewOptions(error_threshold=3.0))
+    overlay = shown("Foreground")
+    producer = overlay.GetDisplayNode().GetImageDataConnection().GetProducer()
+    producer.Update()
+    drawn = vtk_to_numpy(producer.GetOutput().GetPointData().GetScalars())[:, 3].reshape(FIXED_SHAPE) > 0
+    expected = slicer.util.arrayFromVolume(registration.expected_error)
+    body = body_outline(slicer.util.arrayFromVolume(registration.fixed))
+    np.testing.assert_array_equal(drawn, body & (expected >= np.float32(3.0)))
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(overlay)
+    assert legend.GetVisibility() and "mm" in legend.GetTitleText()
+    review.show(View.ENTROPY, ViewOptions())
+    assert not legend.GetVisibility()
+
+
+def test_a_registration_of_an_older_scene_has_no_expected_error_to_show() -> None:
+    review = Review(replace(add_registration(), expected_error=None))
+    assert View.EXPECTED_ERROR not in review.available and View.ENTROPY in review.available
+
+
 def test_jacobian_colours_as_slicer_draws_them() -> None:
     registration = add_registration()
     values = np.array([-0.4, 0.0, 0.02, 0.6, 1.0, 1.5, 5.0])

@@ -20,6 +20,7 @@ FORBIDDEN = {
     "solvers": PURE_TORCH,
     "features": PURE_TORCH,
     "refinement": PURE_TORCH,
+    "confidence": PURE_TORCH,
     "images": SLICER,
     "inspection": SLICER,
     "worker": SLICER,

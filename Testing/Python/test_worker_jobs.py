@@ -44,7 +44,7 @@ def test_job_returns_everything_and_leaves_nothing(client: WorkerClient, tmp_pat
     assert np.array_equal(outcome.inverse_valid, asked.moving.array > 0.5)
     assert outcome.warped.dtype == np.float32 and outcome.warped.shape == (5, 6, 7)
     assert outcome.entropy.dtype == outcome.jacobian.dtype == np.float32
-    assert np.all(outcome.entropy == 0.25) and np.all(outcome.jacobian == 1)
+    assert np.all(outcome.entropy == 0.25) and np.all(outcome.jacobian == 1) and np.all(outcome.expected_error == 2)
     sums = {"fixed": asked.fixed.array.sum(), "moving": asked.moving.array.sum(dtype=np.float64)}
     assert outcome.report["sums"] == pytest.approx(sums, rel=1e-6)
     assert outcome.report["origin"] == MOVING_MATRIX[:3, 3].tolist()

@@ -81,6 +81,8 @@ def test_worker_gives_what_the_pipeline_gives(client: WorkerClient, phantom: Pha
     assert np.array_equal(outcome.inverse_valid, here.inverse_valid)
     assert np.allclose(outcome.jacobian, sitk.GetArrayFromImage(here.jacobian), atol=1e-4)
     assert np.allclose(outcome.entropy, sitk.GetArrayFromImage(here.entropy), atol=1e-4)
+    assert np.allclose(outcome.expected_error, sitk.GetArrayFromImage(here.expected_error), atol=1e-3)
+    assert outcome.expected_error.dtype == np.float32 and outcome.expected_error.max() > 0
     assert np.array_equal(outcome.warped, sitk.GetArrayFromImage(here.warped)) and outcome.warped.dtype == np.int16
     assert outcome.jacobian.min() > 0
     assert set(outcome.report) == set(here.report)
