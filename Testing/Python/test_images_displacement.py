@@ -17,7 +17,7 @@ from VoxelOptRegistrationLib.images.displacement import (
     voxel_displacement,
 )
 from VoxelOptRegistrationLib.images.grid import Grid, plan_working_grid
-from VoxelOptRegistrationLib.images.inversion import approximate_inverse, invert_displacement
+from VoxelOptRegistrationLib.images.inversion import invert_displacement
 from VoxelOptRegistrationLib.images.transforms import affine_transform
 from VoxelOptRegistrationLib.images.writing import write_transform
 from VoxelOptRegistrationLib.options import GridOptions
@@ -182,27 +182,3 @@ def test_inverse_says_where_there_is_none() -> None:
     assert residual == pytest.approx(0)
     np.testing.assert_allclose(inverse[..., 0], -8.0)
     np.testing.assert_array_equal(valid[3, 3], np.arange(16) >= 8)
-
-
-@slow
-@given(geometries(smallest=8, largest=12, far=50), geometries(smallest=8, largest=12, far=50), affine_maps())
-def test_the_way_back_becomes_a_guess(work: sitk.Image, moving: sitk.Image, alignment: np.ndarray) -> None:
-    """With a constant way back w the guess at y is A^-1 y + w, whatever the geometries."""
-    grid, target = Grid.of(work), Grid.of(moving)
-    matrix = about(work, alignment)
-    voxels = np.array([1.5, -0.5, 2.0])
-    backward = np.broadcast_to(voxels[:, None, None, None], (3, *grid.size_zyx))
-    shift = grid.index_to_world[:3, :3] @ voxels[::-1]
-    centres = voxel_centres(moving)
-    expected = apply(np.linalg.inv(matrix), centres) + shift - centres
-    np.testing.assert_allclose(approximate_inverse(backward, grid, target, matrix), expected, atol=1e-4)
-
-
-def test_a_guess_changes_the_way_but_not_the_inverse() -> None:
-    image = sitk.Image([24, 22, 20], sitk.sitkUInt8)
-    grid = Grid.of(image)
-    centres = voxel_centres(image)
-    total = 1.5 * np.sin(centres[..., ::-1] / 5.0)
-    plain, valid, _ = invert_displacement(total, grid, grid)
-    guessed, _, _ = invert_displacement(total, grid, grid, plain + 0.4)
-    np.testing.assert_allclose(guessed[valid], plain[valid], atol=0.03)
