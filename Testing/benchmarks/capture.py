@@ -7,7 +7,8 @@ random axis and shifted in a random direction, by half to all of `--degrees` and
 itself, with noise). Its field of view moves along, or with `--cut` stays where it was, so that a part of the body
 leaves it. The alignment (auto) then has to find what it finds without the misplacement. One line per pair: in how many
 of the runs the points of the body come within 3 mm of it on average, within 6 mm, the median and the largest of the
-other distances, how many of the failures (beyond 6 mm) and of the others carry a warning, and seconds of processor time.
+other distances, how many of the failures (beyond 6 mm) and of the others carry a warning, and seconds of
+processor time.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def campaign(name: str, data: Path, seeds: int, shift: float, degrees: float, cu
         distances.append(float(np.linalg.norm(error, axis=1).mean()))
         warned.append(bool(result.notes))
         if verbose:
-            print(f"  {seed}: {distances[-1]:6.2f} mm  {result.mode.value}  {result.candidates}  {result.notes}")
+            print(f"  {seed}: {distances[-1]:6.2f} mm  {result.mode.value}  fit {result.fit:.3f}  {result.notes}")
     found, warnings = np.array(distances), np.array(warned)
     failed = found > FAR
     return (

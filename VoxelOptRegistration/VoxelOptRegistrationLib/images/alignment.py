@@ -32,6 +32,9 @@ CHANCE_MARGIN = 0.02
 """... and by this share of the difference between unrelated places: nothing is gained between volumes that agree."""
 _SMALLEST_OVERLAP = 0.05
 """Share of the smaller volume that both must cover; less counts as no overlap."""
+POOR_FIT = 0.42
+"""A fit below this is reported: found for volumes of different bodies and upside down; pairs of one body, or of one
+modality, that lie right have more."""
 _STRETCH = 2.0
 """Affine alignments that stretch or shrink any direction more than this are not believed."""
 _PLACEMENTS = 5
@@ -47,7 +50,8 @@ class AlignmentResult:
 
     similarity_before, similarity_after: 1 - mean absolute difference of MIND-SSC descriptors where the volumes overlap,
     in [0, 1], with the initial transform alone and with `transform`. candidates: the same for every alignment tried.
-    affine: 4 x 4 matrix of `transform`, None where it is not linear. notes: sentences for the report.
+    affine: 4 x 4 matrix of `transform`, None where it is not linear. fit: what `transform` takes away of the difference
+    between unrelated places, 0 to 1. notes: sentences for the report.
     """
 
     transform: sitk.Transform
@@ -56,6 +60,7 @@ class AlignmentResult:
     similarity_after: float
     candidates: dict[str, float]
     affine: np.ndarray | None
+    fit: float
     notes: tuple[str, ...] = ()
 
 
@@ -187,6 +192,7 @@ def prealign(
         similarity_after=agreement.similarity,
         candidates=search.candidates,
         affine=affine_matrix(transform),
+        fit=agreement.fit,
         notes=_notes(mode, kept, before, agreement),
     )
 
@@ -230,6 +236,14 @@ def _notes(mode: Alignment, kept: Alignment, before: Agreement, after: Agreement
         notes.append(
             f"The {kept.value} alignment brought the structures further apart: "
             f"similarity {before.similarity:.3f} before, {after.similarity:.3f} after."
+        )
+    if after.fit < POOR_FIT:
+        remedy = "bring them together by hand and give that as initial transform"
+        if mode in (Alignment.NONE, Alignment.CENTRE, Alignment.MOMENTS):
+            remedy = "choose the alignment auto"
+        notes.append(
+            f"The volumes still fit poorly after the alignment ({kept.value}; fit {after.fit:.2f}, where 1 is perfect and "
+            f"0 is chance): check the result, or {remedy}."
         )
     if after.overlap < 0.3:
         notes.append(f"The volumes share only {after.overlap:.0%} of the smaller one.")

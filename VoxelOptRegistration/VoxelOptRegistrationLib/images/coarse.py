@@ -85,6 +85,9 @@ class CoarseVolume:
 
     def sampled(self, grid: Grid, matrix: np.ndarray) -> tuple[Tensor, Tensor]:
         """Values and region at matrix(p) for every voxel centre p of `grid`; values go on as they end at the border."""
+        if Grid(self.grid.size_zyx, np.linalg.solve(matrix, self.grid.index_to_world)).same_as(grid):
+            # Interpolation would blur by a rounding error what agrees exactly.
+            return self.values, self.region.clone()
         indices = self.grid.world_to_index @ matrix @ grid.index_to_world
         # One voxel more on every side: there the region ends, half a voxel beyond the outermost centres.
         both = torch.stack((self.values, self.region.to(torch.float32)))[None]
@@ -132,6 +135,11 @@ class Agreement:
         """The difference, growing to chance as the overlap vanishes: leaving most of the body outside never pays."""
         trust = min(1.0, self.overlap / _ENOUGH)
         return min(self.difference, self.chance) * trust + self.chance * (1 - trust)
+
+    @property
+    def fit(self) -> float:
+        """What is taken away of the difference between unrelated places, 0 to 1."""
+        return 1 - self.cost / self.chance if self.chance > 0 else 1.0
 
 
 def describe(values: Tensor) -> Tensor:

@@ -39,9 +39,9 @@ def total_displacement(u: np.ndarray, work: Grid, reference: Grid, alignment: si
 
 
 def on_grid(vectors: np.ndarray, grid: Grid, target: Grid) -> np.ndarray:
-    """`vectors` (Z, Y, X, 3) of `grid` at the voxels of `target`, float64: linear, constant beyond the outermost voxels.
+    """`vectors` (Z, Y, X, 3) of `grid` at the voxels of `target`, float64.
 
-    Axis by axis where the axes of both grids are the same.
+    Linear, constant beyond the outermost voxels; axis by axis where the axes of both grids are the same.
     """
     if target.same_as(grid):
         return np.array(vectors, np.float64)

@@ -25,8 +25,8 @@ def invert_displacement(
     """The inverse of p -> p + total(p), sampled at the voxels of `target`.
 
     total: (Z, Y, X, 3) LPS mm on `grid`, linear between its voxels and constant beyond them. Fixed-point iteration
-    x <- x + A^-1 (y - x - total(x)), A the affine map nearest to the mapping, from x = A^-1 y (Chen et al., Med Phys 35,
-    2008, for A = identity), on coarser voxels of `target` first; a step that does not help is halved. Returns
+    x <- x + A^-1 (y - x - total(x)), A the affine map nearest to the mapping, from x = A^-1 y (Chen et al., Med Phys
+    35, 2008, for A = identity), on coarser voxels of `target` first; a step that does not help is halved. Returns
     displacements x - y, float64 (Z, Y, X, 3) LPS mm; valid, bool (Z, Y, X): True where x lies in the field of view of
     `grid` and maps back within a tenth of a voxel; and the mean distance |y - x - total(x)| there, mm.
     """
@@ -51,8 +51,8 @@ def invert_displacement(
 class _Residual:
     """What a point x of the fixed volume misses its goal y by, in voxel indices of the fixed grid.
 
-    With x = A^-1 y + e, e in indices: A^-1 (y - x - total(x)) = -e - A^-1 (deviation of the mapping from A at x). Only the
-    deviation is sampled, in float32; what is affine stays exact.
+    With x = A^-1 y + e, e in indices: A^-1 (y - x - total(x)) = -e - A^-1 (deviation of the mapping from A at x). Only
+    the deviation is sampled, in float32; what is affine stays exact.
     """
 
     def __init__(self, total: np.ndarray, grid: Grid) -> None:
@@ -125,7 +125,8 @@ def _solve_(e: Tensor, start: Tensor, residual: _Residual, iterations: int) -> T
     missing = residual.at(start, e)
     error = residual.distance(missing)
     active = (error.flatten() > residual.tolerance).nonzero()[:, 0]
-    flat_e, flat_start, flat_missing, flat_error = e.view(-1, 3), start.reshape(-1, 3), missing.view(-1, 3), error.view(-1)
+    flat_e, flat_start, flat_missing = (points.view(-1, 3) for points in (e, start, missing))
+    flat_error = error.view(-1)
     step = torch.ones(len(active), 1)
     for _ in range(iterations):
         if not len(active):

@@ -126,7 +126,9 @@ def _gradients(maps: Tensor) -> list[Tensor]:
     for axis in (3, 2, 1):
         gradient = torch.zeros_like(maps)
         size = maps.shape[axis]
-        torch.sub(maps.narrow(axis, 2, size - 2), maps.narrow(axis, 0, size - 2), out=gradient.narrow(axis, 1, size - 2))
+        torch.sub(
+            maps.narrow(axis, 2, size - 2), maps.narrow(axis, 0, size - 2), out=gradient.narrow(axis, 1, size - 2)
+        )
         result.append(gradient.mul_(0.5))
     return result
 
