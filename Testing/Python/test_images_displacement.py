@@ -13,6 +13,7 @@ from images_strategies import affine_maps, apply, geometries, points_inside, vox
 from VoxelOptRegistrationLib.images.displacement import (
     displacement_image,
     displacement_transform,
+    on_grid,
     total_displacement,
     voxel_displacement,
 )
@@ -182,3 +183,43 @@ def test_inverse_says_where_there_is_none() -> None:
     assert residual == pytest.approx(0)
     np.testing.assert_allclose(inverse[..., 0], -8.0)
     np.testing.assert_array_equal(valid[3, 3], np.arange(16) >= 8)
+
+
+def test_a_coarse_start_changes_the_way_but_not_the_inverse() -> None:
+    """So many voxels that coarser ones go first; every bend is mapped back through the written transform."""
+    image = sitk.Image([64, 62, 60], sitk.sitkUInt8)
+    image.SetDirection((0, -1, 0, 1, 0, 0, 0, 0, -1))
+    grid = Grid.of(image)
+    z, y, x = np.meshgrid(*(np.arange(n) for n in grid.size_zyx), indexing="ij")
+    total = np.stack([4 * np.sin(y / 9.0), 3 * np.sin(z / 8.0) + 5, 4 * np.sin(x / 10.0)], axis=-1)
+    inverse, valid, residual = invert_displacement(total, grid, grid)
+    assert valid[12:-12, 12:-12, 12:-12].all()
+    assert residual < 0.01
+    forward = displacement_transform(total, grid)
+    for k, j, i in np.argwhere(valid)[::4001].tolist():
+        point = np.array(image.TransformIndexToPhysicalPoint((i, j, k)))
+        returned = forward.TransformPoint((point + inverse[k, j, i]).tolist())
+        assert np.linalg.norm(returned - point) < 0.03
+
+
+@slow
+@given(geometries(shear=True), geometries(shear=True), st.integers(0, 10_000))
+def test_vectors_on_another_grid(source: sitk.Image, target: sitk.Image, seed: int) -> None:
+    """Axis by axis on the same axes, point by point on others: both as SimpleITK samples them."""
+    grid = Grid.of(source)
+    vectors = np.random.default_rng(seed).normal(size=(*grid.size_zyx, 3))
+    finer = grid.resized((grid.size_zyx[0] * 2, grid.size_zyx[1] + 3, max(2, grid.size_zyx[2] - 1)))
+    for onto in (finer, Grid.of(target)):
+        expected = sitk.GetArrayFromImage(
+            sitk.Resample(
+                displacement_image(vectors, grid),
+                onto.to_reference_image(),
+                IDENTITY,
+                sitk.sitkLinear,
+                0.0,
+                sitk.sitkVectorFloat64,
+            )
+        )
+        found = on_grid(vectors, grid, onto)
+        inside = (expected != 0).all(axis=-1)
+        np.testing.assert_allclose(found[inside], expected[inside], atol=1e-6)

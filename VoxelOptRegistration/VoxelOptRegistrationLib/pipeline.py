@@ -92,6 +92,7 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
             background=settings.background,
         )
     report = {**circumstances(inputs, settings, alignment, work, device), **measured}
+    report["warnings"] = [*alignment.notes, *measured["warnings"]]
     report["timings_s"] = clock.timings()
     watcher.step("inspect", 1.0, "Registered.")
     return Result(

@@ -242,8 +242,8 @@ def _notes(mode: Alignment, kept: Alignment, before: Agreement, after: Agreement
         if mode in (Alignment.NONE, Alignment.CENTRE, Alignment.MOMENTS):
             remedy = "choose the alignment auto"
         notes.append(
-            f"The volumes still fit poorly after the alignment ({kept.value}; fit {after.fit:.2f}, where 1 is perfect and "
-            f"0 is chance): check the result, or {remedy}."
+            f"The volumes still fit poorly after the alignment ({kept.value}; fit {after.fit:.2f}: 1 is perfect, "
+            f"0 chance): check the result, or {remedy}."
         )
     if after.overlap < 0.3:
         notes.append(f"The volumes share only {after.overlap:.0%} of the smaller one.")

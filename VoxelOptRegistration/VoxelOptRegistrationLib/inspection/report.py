@@ -24,7 +24,7 @@ Measured (`result.inspect_result`):
     overlap, landmarks           {"before", "after"}: `overlap.overlap`, `landmarks.target_registration_error`; if given
     worst_voxels                 `worst.worst_voxels`: where to look first
     histograms                   {"jacobian", "entropy": `statistics.histogram`} of the region
-    warnings                     sentences (`findings.find_warnings`)
+    warnings                     sentences (the alignment's notes, `findings.find_warnings`)
 
 A number that cannot be told (no overlap, nothing to compare) is null.
 """
