@@ -123,8 +123,7 @@ def _stepped(problem: Problem, solution: Solution, levels: tuple[Level, Level], 
         field = make_invertible(field)
     entropy = match_entropy(*levels, resize_displacement(field, work.size_zyx), solver)
     entropy = functional.interpolate(entropy[None, None], size=grid.size_zyx, mode="trilinear", align_corners=False)
-    backward = None if solution.backward is None else resize_displacement(solution.backward, grid.size_zyx)
-    return Solution(field, backward, entropy[0, 0]), grid
+    return Solution(field, None, entropy[0, 0]), grid
 
 
 def _stages(problem: Problem) -> list[tuple[Grid, int]]:
