@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import SimpleITK as sitk
@@ -32,9 +31,10 @@ from .stopwatch import Stopwatch
 
 __all__ = ["Inputs", "Result", "register"]
 
-_SOLVING = (0.15, 0.60)
-_REFINING = (0.60, 0.80)
-"""Where the solver and the refinement stand between 0 and 1 of a whole run."""
+_SOLVING = (0.15, 0.80)
+"""Where the solver, and the refinement after it, stand between 0 and 1 of a whole run."""
+_REFINING_FROM = 0.5
+"""Where a refinement begins, if there is one."""
 
 
 def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None) -> Result:
@@ -67,7 +67,7 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
         )
     solution = _solved(inputs, settings, alignment, work, extractor, device, watcher, clock)
 
-    watcher.step("field", _REFINING[1], "Bringing the field to the fixed volume.")
+    watcher.step("field", _SOLVING[1], "Bringing the field to the fixed volume.")
     with clock.stage("field"), memory_errors(device, "the displacement field"):
         displacement = _on_fixed_grid(solution, work, fixed_grid, alignment, solver_options(settings).invertible)
         jacobian = _jacobian(displacement, fixed_grid)
@@ -126,20 +126,26 @@ def _solved(
 
     fixed_grid = Grid.of(inputs.fixed)
 
-    def report(
-        stage: str, span: tuple[float, float], fraction: float, text: str, field: Callable[[], Tensor] | None
-    ) -> None:
-        watcher.step(stage, span[0] + fraction * (span[1] - span[0]), text)
+    def preview(field: Callable[[], Tensor] | None) -> None:
         if watcher.preview is not None and field is not None:
             so_far = total_displacement(field().cpu().numpy(), work, fixed_grid, alignment.transform)
             watcher.preview(displacement_image(so_far, fixed_grid))
 
+    begin, end = _SOLVING
+    between = end if settings.refine == "none" else _REFINING_FROM
+
+    def solving(fraction: float, text: str, field: Callable[[], Tensor] | None) -> None:
+        watcher.step("solve", begin + fraction * (between - begin), text)
+        preview(field)
+
+    def refining(fraction: float, text: str, field: Callable[[], Tensor] | None) -> None:
+        watcher.step("refine", between + fraction * (end - between), text)
+        preview(field)
+
     with clock.stage("solve"), memory_errors(device, f"the working grid of {_grid_text(work)}"):
-        told = partial(report, "solve", _SOLVING)
-        solution = solve(features[0], features[1], settings, fixed[1], moving[1], told, watcher.check)
+        solution = solve(features[0], features[1], settings, fixed[1], moving[1], solving, watcher.check)
     with clock.stage("refine"), memory_errors(device, f"the refinement on {_grid_text(work)}"):
-        told = partial(report, "refine", _REFINING)
-        solution = refine(solution, features[0], features[1], settings, fixed[1], moving[1], told, watcher.check)
+        solution = refine(solution, features[0], features[1], settings, fixed[1], moving[1], refining, watcher.check)
         backward = None if solution.backward is None else solution.backward.cpu()
         return Solution(solution.displacement.cpu(), backward, solution.entropy.cpu())
 
