@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -72,8 +73,13 @@ def test_released_methods_are_what_was_released_whatever_the_preset() -> None:
     assert convexadam.features.window == preset.features.window
     samconvex = with_method(preset, "samconvex-released")
     assert (samconvex.samconvex, samconvex.adam) == (SAMConvexOptions.released(), AdamOptions.samconvex())
-    assert with_method(preset, "convexadam").features == preset.features
-    assert with_method(preset, "convexadam").refine == "adam"
+
+
+def test_convexadam_brings_its_descriptors_and_its_refinement() -> None:
+    preset = load_preset("lung-ct")
+    chosen = with_method(preset, "convexadam")
+    assert chosen.refine == "adam" and chosen.convexadam == ConvexAdamOptions()
+    assert chosen.features == dataclasses.replace(preset.features, radius=1, dilation=2)
 
 
 def test_memory_grows_with_the_candidates() -> None:
