@@ -16,6 +16,7 @@ from .fields.jacobian import jacobian_determinant
 from .images.alignment import AlignmentResult, prealign
 from .images.displacement import displacement_image, total_displacement, voxel_displacement
 from .images.grid import Grid, plan_working_grid
+from .images.inverse_between_voxels import even_out_inverse
 from .images.inversion import invert_displacement
 from .images.resampling import warp_image
 from .inspection.result import inspect_result
@@ -71,7 +72,9 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
         displacement, jacobian = _on_fixed_grid(solution, work, fixed_grid, alignment, invertible)
     watcher.step("inverse", 0.86, "Inverting the field.")
     with clock.stage("inverse"):
-        inverse, valid, _ = invert_displacement(displacement, fixed_grid, Grid.of(inputs.moving))
+        moving_grid = Grid.of(inputs.moving)
+        inverse, valid, _ = invert_displacement(displacement, fixed_grid, moving_grid)
+        inverse = even_out_inverse(inverse, valid, displacement, fixed_grid, moving_grid)
     watcher.step("warp", 0.92, "Warping the moving volume.")
     with clock.stage("warp"):
         transform = sitk.DisplacementFieldTransform(displacement_image(displacement, fixed_grid))
