@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
@@ -11,19 +10,9 @@ import SimpleITK as sitk
 from ..errors import InputError
 from ..options import Alignment
 from ..progress import Watcher
-from .coarse import (
-    FACTORS,
-    JUDGE_VOXELS,
-    Agreement,
-    CoarseVolume,
-    chance_difference,
-    coarse_spacing,
-    coarse_volume,
-    compare,
-)
+from .candidates import Candidates
+from .coarse import JUDGE_VOXELS, Agreement, CoarseVolume, coarse_spacing, coarse_volume
 from .grid import Grid
-from .optimisation import affine_from, rigid_from
-from .search import orientations, placements
 from .transforms import affine_matrix, affine_transform
 
 MARGIN = 0.05
@@ -35,13 +24,6 @@ _SMALLEST_OVERLAP = 0.05
 POOR_FIT = 0.42
 """A fit below this is reported: found for volumes of different bodies and upside down; pairs of one body, or of one
 modality, that lie right have more."""
-_STRETCH = 2.0
-"""Affine alignments that stretch or shrink any direction more than this are not believed."""
-_PLACEMENTS = 5
-"""Positions of the exhaustive search that are refined."""
-_STAGES = ((2_500, 12, 1, 3), (20_000, 12, 2, 2))
-"""Voxels at least, iterations, rim and how many positions are kept, one stage after the other."""
-_AFFINE_STAGES = ((20_000, 15),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,81 +44,6 @@ class AlignmentResult:
     affine: np.ndarray | None
     fit: float
     notes: tuple[str, ...] = ()
-
-
-@dataclass
-class _Search:
-    """The alignments tried so far: matrices A so that a fixed point p goes to initial(A p).
-
-    fixed, moving: the volumes that they are compared with, moving as `initial` shows it.
-    """
-
-    fixed: CoarseVolume
-    moving: CoarseVolume
-    watcher: Watcher
-    best: dict[Alignment, tuple[Agreement, np.ndarray]] = field(default_factory=dict)
-    candidates: dict[str, float] = field(default_factory=dict)
-    levels: dict[int, tuple[CoarseVolume, CoarseVolume]] = field(default_factory=dict)
-
-    @cached_property
-    def chance(self) -> float:
-        return chance_difference(self.fixed, self.moving)
-
-    def level(self, voxels: int) -> tuple[CoarseVolume, CoarseVolume]:
-        """Both volumes with `voxels` or more voxels each, as few as possible."""
-        fewest = min(self.fixed.grid.voxels, self.moving.grid.voxels)
-        factor = max((f for f in FACTORS if fewest >= voxels * f**3), default=1)
-        if factor not in self.levels:
-            self.levels[factor] = (self.fixed.coarser(factor), self.moving.coarser(factor))
-        return self.levels[factor]
-
-    def try_one(self, mode: Alignment, label: str, matrix: np.ndarray) -> None:
-        """Measure one alignment and keep it if it is the best of its mode."""
-        self.watcher.check()
-        agreement = compare(self.fixed, self.moving, matrix, self.chance)
-        name = f"{mode.value} ({label})" if label else mode.value
-        self.candidates[name] = round(agreement.similarity, 4)
-        self.watcher.log(f"Alignment {name}: similarity {agreement.similarity:.4f}, overlap {agreement.overlap:.0%}")
-        if mode not in self.best or agreement.cost < self.best[mode][0].cost:
-            self.best[mode] = (agreement, matrix)
-
-    def translate(self, mode: Alignment) -> None:
-        if mode is Alignment.CENTRE:
-            source, target = self.fixed.centre, self.moving.centre
-        else:
-            source, target = self.fixed.centre_of_mass, self.moving.centre_of_mass
-        matrix = np.eye(4)
-        matrix[:3, 3] = target - source
-        self.try_one(mode, "", matrix)
-
-    def optimise_rigid(self) -> None:
-        """From the positions tried so far and the best of all translations of many orientations."""
-        fixed, moving = self.level(_STAGES[0][0])
-        starts = [matrix for _, matrix in self.best.values()]
-        starts += [matrix for _, matrix in placements(fixed, moving, orientations(), self.watcher.check)[:_PLACEMENTS]]
-        for voxels, iterations, rim, kept in _STAGES:
-            fixed, moving = self.level(voxels)
-            found: list[tuple[float, int, np.ndarray]] = []
-            for start in starts:
-                self.watcher.check()
-                matrix = rigid_from(fixed, moving, start, iterations, rim)
-                found.append((compare(fixed, moving, matrix, self.chance, rim).cost, len(found), matrix))
-            starts = []
-            for _, _, matrix in sorted(found)[:]:
-                if len(starts) < kept and not any(_near(matrix, other, fixed) for other in starts):
-                    starts.append(matrix)
-        for rank, matrix in enumerate(starts):
-            self.try_one(Alignment.RIGID, f"start {rank + 1}", matrix)
-
-    def optimise_affine(self) -> None:
-        """From the best so far."""
-        matrix = min(self.best.values(), key=lambda found: found[0].cost)[1]
-        for voxels, iterations in _AFFINE_STAGES:
-            self.watcher.check()
-            matrix = affine_from(*self.level(voxels), matrix, iterations)
-        stretch = np.linalg.svd(matrix[:3, :3], compute_uv=False)
-        if stretch.max() < _STRETCH and stretch.min() > 1 / _STRETCH:
-            self.try_one(Alignment.AFFINE, "", matrix)
 
 
 def prealign(
@@ -161,7 +68,7 @@ def prealign(
     watcher = watcher or Watcher()
     initial = initial or sitk.Transform(3, sitk.sitkIdentity)
     spacing = min(coarse_spacing(fixed, JUDGE_VOXELS), coarse_spacing(moving, JUDGE_VOXELS))
-    search = _Search(
+    search = Candidates(
         _coarse(fixed, spacing, fixed_mask, background, "fixed"),
         _coarse(moving, spacing, moving_mask, background, "moving", initial),
         watcher,
@@ -215,7 +122,7 @@ def _coarse(
     return volume
 
 
-def _choose(search: _Search, mode: Alignment) -> Alignment:
+def _choose(search: Candidates, mode: Alignment) -> Alignment:
     if mode in (Alignment.NONE, Alignment.CENTRE, Alignment.MOMENTS):
         return mode
     if mode is not Alignment.AUTO:
@@ -248,13 +155,6 @@ def _notes(mode: Alignment, kept: Alignment, before: Agreement, after: Agreement
     if after.overlap < 0.3:
         notes.append(f"The volumes share only {after.overlap:.0%} of the smaller one.")
     return tuple(notes)
-
-
-def _near(matrix: np.ndarray, other: np.ndarray, fixed: CoarseVolume) -> bool:
-    """Whether two alignments take no corner of the volume further than a voxel from one another."""
-    corners = [[x, y, z, 1] for x in (0, 1) for y in (0, 1) for z in (0, 1)] * np.array([*fixed.grid.size_xyz, 1])
-    apart = (corners @ fixed.grid.index_to_world.T) @ (matrix - other).T
-    return float(np.linalg.norm(apart[:, :3], axis=1).max()) < min(fixed.grid.spacing)
 
 
 def _chain(initial: sitk.Transform, matrix: np.ndarray) -> sitk.Transform:
