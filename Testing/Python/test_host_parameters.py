@@ -224,6 +224,6 @@ for run in range(2):
         env={**os.environ, "PYTHONPATH": search_path, "SLICER_PYTHON_DIR": str(layer.parent), "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.stdout.split() == ["False", "False"], done.stderr
