@@ -161,7 +161,7 @@ def test_no_overlap(voxelopt: Command, good: Path, tmp_path: Path) -> None:
         (["--align", "afine"], "affine"),
         (["--method", "elastix"], "voxelopt"),
         (["--features", "edges"], "mind"),
-        (["--refine", "adam"], "none"),
+        (["--refine", "nonesuch"], "none"),
         (["--set", "solver.levls=3"], "solver.levels"),
         (["--set", "solver.levels"], "--set option=value"),
         (["--set", "solver.levels=many"], "'many'"),

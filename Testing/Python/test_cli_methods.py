@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from VoxelOptRegistrationLib.options import AdamOptions, ConvexAdamOptions, SAMC
 from VoxelOptRegistrationLib.presets import METHODS, REFINEMENTS, SOLVERS, load_preset, with_method
 from VoxelOptRegistrationLib.refinement import methods as refinement_methods
 from VoxelOptRegistrationLib.solvers.methods import bytes_per_voxel, solver_options
+from VoxelOptRegistrationLib.solving import COMPOSED_STEPS
 
 
 def mean_error(transform: sitk.Transform, files: dict[str, Path]) -> float:
@@ -25,7 +27,7 @@ def mean_error(transform: sitk.Transform, files: dict[str, Path]) -> float:
 
 
 @pytest.mark.parametrize(
-    ("method", "refine"), [("convexadam", "adam"), ("samconvex", "none"), ("samconvex-released", "adam")]
+    ("method", "refine"), [("convexadam", "adam"), ("samconvex", "local-ncc"), ("samconvex-released", "adam")]
 )
 def test_register_with_a_method(
     voxelopt: Command, phantom_files: dict[str, Path], tmp_path: Path, method: str, refine: str
@@ -61,7 +63,7 @@ def test_every_name_is_known_to_what_runs_it() -> None:
         settings = with_method(load_preset("lung-ct"), method)
         assert settings.method in SOLVERS and settings.refine in REFINEMENTS
         assert solver_options(settings).map_sharpness > 0
-    assert set(refinement_methods._REFINEMENTS) | {"none"} == set(REFINEMENTS)
+    assert {*refinement_methods._REFINEMENTS, *COMPOSED_STEPS, "none"} == set(REFINEMENTS)
 
 
 def test_released_methods_are_what_was_released_whatever_the_preset() -> None:
@@ -72,8 +74,13 @@ def test_released_methods_are_what_was_released_whatever_the_preset() -> None:
     assert convexadam.features.window == preset.features.window
     samconvex = with_method(preset, "samconvex-released")
     assert (samconvex.samconvex, samconvex.adam) == (SAMConvexOptions.released(), AdamOptions.samconvex())
-    assert with_method(preset, "convexadam").features == preset.features
-    assert with_method(preset, "convexadam").refine == "adam"
+
+
+def test_convexadam_brings_its_descriptors_and_its_refinement() -> None:
+    preset = load_preset("lung-ct")
+    chosen = with_method(preset, "convexadam")
+    assert chosen.refine == "adam" and chosen.convexadam == ConvexAdamOptions()
+    assert chosen.features == dataclasses.replace(preset.features, radius=1, dilation=2)
 
 
 def test_memory_grows_with_the_candidates() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from enum import Enum
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any, Union
 
 import numpy as np
@@ -148,6 +149,41 @@ def test_widgets_and_parameters_follow_each_other(host: Host, kind: type) -> Non
     assert parameters.whole == 3
 
 
+def test_a_list_is_kept_on_the_node_and_is_no_list(kind: type) -> None:
+    raw = node()
+    names = kind(raw).names
+    names.append("x")
+    names[0] = "y"
+    names += ["z", "w"]
+    del names[1]
+    assert kind(raw).names == ["y", "w"] and not isinstance(names, list)
+    with pytest.raises((TypeError, NotImplementedError)):
+        names + ["v"]
+    with pytest.raises(TypeError):
+        kind(raw).names = ["y", 1]
+    assert list(kind(raw).names) == ["y", "w"]
+
+
+def test_defaults_can_be_asked_for(kind: type) -> None:
+    parameters = kind(node())
+    parameters.whole, parameters.flag = 7, False
+    defaults = {name: parameters.default(name).value for name in ("volume", "whole", "real", "flag", "color")}
+    assert defaults == {"volume": None, "whole": 5, "real": 0.25, "flag": True, "color": Color.RED}
+    with pytest.raises(ValueError, match="nothing"):
+        parameters.default("nothing")
+
+
+def test_widgets_with_the_property_are_connected_without_a_tag(kind: type) -> None:
+    import qt
+
+    parameters, spin, other = kind(node()), qt.QSpinBox(), qt.QSpinBox()
+    spin.setProperty("SlicerParameterName", "whole")
+    assert parameters.connectGui(SimpleNamespace(spin=spin, other=other)) is None
+    assert (spin.value, other.value) == (5, 0)
+    spin.value = other.value = 8
+    assert parameters.whole == 8
+
+
 def test_a_widget_that_slicer_does_not_know_is_refused(kind: type) -> None:
     import qt
 
@@ -188,6 +224,6 @@ for run in range(2):
         env={**os.environ, "PYTHONPATH": search_path, "SLICER_PYTHON_DIR": str(layer.parent), "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.stdout.split() == ["False", "False"], done.stderr

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import MODULE, REPOSITORY
 from host import Host
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -197,7 +201,6 @@ def test_a_message_that_closes_itself_is_no_error(host: Host) -> None:
 
 def test_the_stand_ins_go_with_the_host(tmp_path: Path) -> None:
     import importlib.metadata
-    import sys
 
     import slicer
     from host import start
@@ -209,6 +212,26 @@ def test_the_stand_ins_go_with_the_host(tmp_path: Path) -> None:
     assert "qt" not in sys.modules and "slicer.i18n" not in sys.modules and importlib.metadata.version is version
 
 
+def test_signals_sent_without_end_do_not_end_the_process() -> None:
+    """PySide6 loses a reference to True each time, and a process that has none left is ended by Python."""
+    program = """
+import host
+from PySide6.QtCore import QObject, Signal
+class Sender(QObject):
+    sent = Signal(bool)
+sender = Sender()
+sender.sent.connect(lambda value: None)
+for _ in range(20000):
+    sender.sent.emit(True)
+    sender.sent.emit(False)
+"""
+    search_path = os.pathsep.join([str(MODULE), str(REPOSITORY / "Testing" / "Python")])
+    environment = {**os.environ, "PYTHONPATH": search_path}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+@settings(deadline=None)
 @given(st.text(st.characters(categories=["L", "N", "P"]), max_size=20), st.booleans(), st.integers(0, 99))
 def test_what_is_set_is_read_back(text: str, flag: bool, number: int) -> None:
     from host.pythonqt import wrapper_class

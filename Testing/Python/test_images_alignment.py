@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 from images_strategies import apply, voxel_centres
 from VoxelOptRegistrationLib.errors import Cancelled, InputError
-from VoxelOptRegistrationLib.images.alignment import AlignmentResult, prealign
+from VoxelOptRegistrationLib.images.alignment import POOR_FIT, AlignmentResult, prealign
 from VoxelOptRegistrationLib.images.displacement import displacement_transform
 from VoxelOptRegistrationLib.images.grid import Grid
 from VoxelOptRegistrationLib.images.transforms import affine_matrix
@@ -95,6 +95,43 @@ def test_auto_finds_a_rigid_motion(
     assert result.mode in (Alignment.RIGID, Alignment.AFFINE)
     assert result.similarity_after > result.similarity_before
     assert result.affine is not None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_auto_finds_a_gross_misplacement_that_cuts_the_body(seed: int) -> None:
+    """40 mm and 20 degrees about any axis, seen through the field of view of the fixed volume."""
+    rng = np.random.default_rng(seed)
+    axis, direction = (v / np.linalg.norm(v) for v in rng.normal(size=(2, 3)))
+    truth = rigid(tuple(axis.tolist()), 20, tuple((40 * direction).tolist()))
+    result = prealign(FIXED, render(grid(), np.linalg.inv(truth), 1), Alignment.AUTO)
+    assert error(result, truth) < HALF_A_VOXEL
+    assert result.notes == ()
+
+
+def test_a_poor_fit_is_told() -> None:
+    """Another body altogether; the right one is not suspected."""
+    rng = np.random.default_rng(11)
+    points = voxel_centres(FIXED)
+    values = sum(np.exp(-((points - c) ** 2).sum(-1) / (2 * 9.0**2)) for c in rng.normal(0, 35, (60, 3)))
+    other = grid().place(sitk.GetImageFromArray((1000 * values).astype(np.float32)))
+    for mode, remedy in ((Alignment.AUTO, "initial transform"), (Alignment.NONE, "auto")):
+        result = prealign(FIXED, other, mode)
+        told = [note for note in result.notes if "fit poorly" in note]
+        assert len(told) == 1
+        assert remedy in told[0]
+        assert result.fit < POOR_FIT
+    assert prealign(FIXED, render(grid(), np.eye(4), 5), Alignment.AUTO).notes == ()
+
+
+def test_small_and_large_fields_of_view() -> None:
+    """A small cut of the moved body against all of it, and the other way round."""
+    truth = rigid((0, 0.4, 1), 8, (9, -7, 8))
+    whole, part = grid(), grid((16, 14, 16), (4.5, 4.5, 4.5), centre=(12, 0, -6))
+    inside = np.array([[12.0, 0, -6], [30, 10, -20], [-5, -12, 8], [14, 12, 10], [10, -14, -22]])
+    for fixed_grid, moving_grid in ((part, whole), (whole, part)):
+        result = prealign(render(fixed_grid, np.eye(4)), render(moving_grid, np.linalg.inv(truth), 1), Alignment.RIGID)
+        moved = np.array([result.transform.TransformPoint(p) for p in inside.tolist()])
+        assert np.linalg.norm(moved - apply(truth, inside), axis=1).mean() < HALF_A_VOXEL
 
 
 def test_affine_finds_scale_and_shear() -> None:

@@ -129,6 +129,14 @@ def test_fill_keeps_valid_voxels_and_stays_within_their_range() -> None:
     assert (fill_invalid(values, np.zeros_like(valid)) == 0).all()
 
 
+@pytest.mark.parametrize("shape", [(1, 9, 2), (2, 2, 1), (12, 3, 6)])
+def test_fill_of_thin_volumes(shape: tuple[int, int, int]) -> None:
+    """Halving reaches sides of one voxel while others still have more."""
+    values, valid = np.ones(shape, np.float32), np.zeros(shape, bool)
+    values.flat[0], valid.flat[0] = 7.0, True
+    np.testing.assert_array_equal(fill_invalid(values, valid), np.full(shape, 7.0))
+
+
 @quick
 @given(geometries(), st.integers(0, 1000))
 def test_mask_is_nearest_neighbour_and_false_outside(image: sitk.Image, seed: int) -> None:

@@ -128,6 +128,8 @@ def test_a_preview_moves_the_volume_as_the_field_says_and_leaves_nothing() -> No
         points = np.random.default_rng(0).uniform(-10, 10, (9, 3))
         moved = map_points(from_world(pose.GetParentTransformNode()), points)
         np.testing.assert_allclose(moved - points, np.tile([-amount, -amount, amount], (9, 1)), atol=1e-5)
+        grid = pose.GetParentTransformNode().GetTransformFromParent()
+        assert grid.GetInterpolationModeAsString() == "Linear", "cubic takes twice as long to draw"
     assert node_counts()["vtkMRMLTransformNode"] == before.get("vtkMRMLTransformNode", 0) + 1
     preview.withdraw()
     assert node_counts() == before and [moving.GetTransformNodeID(), pose.GetTransformNodeID()] == chain

@@ -17,7 +17,8 @@ from .fields.jacobian import jacobian_determinant
 from .images.alignment import AlignmentResult, prealign
 from .images.displacement import displacement_image, total_displacement, voxel_displacement
 from .images.grid import Grid, plan_working_grid
-from .images.inversion import approximate_inverse, invert_displacement
+from .images.inverse_between_voxels import even_out_inverse
+from .images.inversion import invert_displacement
 from .images.resampling import warp_image
 from .inspection.result import inspect_result
 from .options import Settings
@@ -69,15 +70,13 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
 
     watcher.step("field", REFINING[1], "Bringing the field to the fixed volume.")
     with clock.stage("field"), memory_errors(device, "the displacement field"):
-        displacement = _on_fixed_grid(solution, work, fixed_grid, alignment, solver_options(settings).invertible)
-        jacobian = _jacobian(displacement, fixed_grid)
+        invertible = solver_options(settings).invertible
+        displacement, jacobian = _on_fixed_grid(solution, work, fixed_grid, alignment, invertible)
     watcher.step("inverse", 0.86, "Inverting the field.")
     with clock.stage("inverse"):
         moving_grid = Grid.of(inputs.moving)
-        guess = None
-        if solution.backward is not None and alignment.affine is not None:
-            guess = approximate_inverse(solution.backward.numpy(), work, moving_grid, alignment.affine)
-        inverse, valid, _ = invert_displacement(displacement, fixed_grid, moving_grid, guess)
+        inverse, valid, _ = invert_displacement(displacement, fixed_grid, moving_grid)
+        inverse = even_out_inverse(inverse, valid, displacement, fixed_grid, moving_grid)
     watcher.step("warp", 0.92, "Warping the moving volume.")
     with clock.stage("warp"):
         transform = sitk.DisplacementFieldTransform(displacement_image(displacement, fixed_grid))
@@ -106,6 +105,7 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
         )
         measured |= landmark_section(inputs, settings.landmarks, alignment.transform, work, solved, transform)
     report = {**circumstances(inputs, settings, alignment, work, device), **measured}
+    report["warnings"] = [*alignment.notes, *measured["warnings"]]
     report["timings_s"] = clock.timings()
     watcher.step("inspect", 1.0, "Registered.")
     determinant = fixed_grid.place(sitk.GetImageFromArray(jacobian))
@@ -114,24 +114,26 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
 
 def _on_fixed_grid(
     solution: Solution, work: Grid, fixed: Grid, alignment: AlignmentResult, invertible: bool
-) -> np.ndarray:
-    """The whole mapping on the fixed grid, (Z, Y, X, 3) LPS mm; the deformation before the alignment is kept from
-    folding.
+) -> tuple[np.ndarray, np.ndarray]:
+    """The whole mapping on the fixed grid, (Z, Y, X, 3) LPS mm, and its Jacobian; the deformation before the alignment
+    is kept from folding.
     """
     found = solution.displacement.numpy()
     total = total_displacement(found, work, fixed, alignment.transform)
-    if not invertible or _jacobian(total, fixed).min() > 0:
-        return total
+    jacobian = _jacobian(total, fixed)
+    if not invertible or jacobian.min() > 0:
+        return total, jacobian
     identity = sitk.Transform(3, sitk.sitkIdentity)
-    deformation = torch.from_numpy(voxel_displacement(total_displacement(found, work, fixed, identity), fixed))
-    mended = make_invertible(deformation).numpy()
-    return total_displacement(mended, fixed, fixed, alignment.transform)
+    deformation = total_displacement(found, work, fixed, identity).astype(np.float32)
+    mended = make_invertible(torch.from_numpy(voxel_displacement(deformation, fixed))).numpy()
+    total = total_displacement(mended, fixed, fixed, alignment.transform)
+    return total, _jacobian(total, fixed)
 
 
 def _jacobian(displacement: np.ndarray, grid: Grid) -> np.ndarray:
     """Jacobian determinant of the mapping in index units of `grid`, float32 (Z, Y, X)."""
-    field = torch.from_numpy(voxel_displacement(displacement, grid))
-    return jacobian_determinant(field).to(torch.float32).numpy()
+    field = voxel_displacement(displacement.astype(np.float32), grid)
+    return jacobian_determinant(torch.from_numpy(field)).numpy()
 
 
 def _entropy_image(entropy: Tensor, work: Grid, fixed: sitk.Image) -> sitk.Image:

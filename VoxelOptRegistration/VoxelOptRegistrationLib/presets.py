@@ -63,7 +63,7 @@ def load_preset(name: str) -> Settings:
 
 
 def with_method(settings: Settings, method: str) -> Settings:
-    """`settings` solved by `method`, with the refinement that belongs to it.
+    """`settings` solved by `method`, with the refinement and the size of the descriptors that belong to it.
 
     `voxelopt-paper`, `convexadam-released` and `samconvex-released` are what their authors released, whatever the
     preset tunes. Raises `InputError` for an unknown method.
@@ -76,7 +76,11 @@ def _changes_of_method(settings: Settings, method: str) -> dict[str, Any]:
     changes: dict[str, dict[str, Any]] = {
         "voxelopt": {"method": "voxelopt"},
         "voxelopt-paper": {"method": "voxelopt", "refine": "none", "solver": VoxelOptOptions.paper()},
-        "convexadam": {"method": "convexadam", "refine": "adam"},
+        "convexadam": {
+            "method": "convexadam",
+            "refine": "adam",
+            "features": dataclasses.replace(settings.features, radius=1, dilation=2),
+        },
         "convexadam-released": {
             "method": "convexadam",
             "refine": "adam",

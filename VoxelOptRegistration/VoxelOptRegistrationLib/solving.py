@@ -121,9 +121,7 @@ def _stepped(problem: Problem, solution: Solution, levels: tuple[Level, Level], 
     if solver.invertible:
         field = make_invertible(field)
     found = resize_displacement(field, work.size_zyx)
-    evidence = match_evidence(*levels, found, solver, solution.evidence.disagreement)
-    backward = None if solution.backward is None else resize_displacement(solution.backward, grid.size_zyx)
-    return Solution(field, backward, evidence), grid
+    return Solution(field, None, match_evidence(*levels, found, solver, solution.evidence.disagreement)), grid
 
 
 def _stages(problem: Problem) -> list[tuple[Grid, int]]:

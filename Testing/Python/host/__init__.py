@@ -6,8 +6,8 @@ environment variable SLICER_PYTHON_DIR names a folder with the genuine one.
 """
 
 from .host import Host, start
-from .none_references import keep_none_alive
+from .lost_references import keep_constants_alive
 
 __all__ = ["Host", "start"]
 
-keep_none_alive()
+keep_constants_alive()

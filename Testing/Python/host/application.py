@@ -151,7 +151,7 @@ class qSlicerApplication(QObject):
         *("testingEnabled", "processEvents", "layoutManager", "applicationLogic", "moduleManager"),
         *("startupEnvironment", "pauseRender", "resumeRender", "setOverrideCursor", "restoreOverrideCursor"),
         *("userSettings", "settings", "mrmlScene", "topLevelWidgets", "translate"),
-        *("moduleDocumentationUrl",),
+        *("moduleDocumentationUrl", "restart"),
     )
     applicationName = Property(str, lambda self: "Slicer")
     applicationVersion = Property(str, lambda self: "5.12.0-stand-in")
@@ -223,6 +223,9 @@ class qSlicerApplication(QObject):
 
     def translate(self, context: str, text: str) -> str:
         return self.language(context, text)
+
+    def restart(self) -> None:
+        raise AssertionError("Slicer was to be restarted")
 
     def topLevelWidgets(self) -> list[QWidget]:
         return QApplication.topLevelWidgets()

@@ -15,6 +15,7 @@ import vtk
 from .parameter_types import (
     Choice,
     Decimals,
+    Default,
     FloatRange,
     Maximum,
     Minimum,
@@ -128,7 +129,7 @@ def parameterNodeWrapper(kind: type) -> type:
         "allParameters": parameters,
         "getValue": _get,
         "setValue": _set,
-        "default": lambda self, name: parameters[name].default,
+        "default": _default,
         "connectGui": _connect_gui,
         "connectParametersToGui": _connect,
         "disconnectGui": _disconnect,
@@ -150,16 +151,25 @@ def _property(parameter: Parameter) -> property:
     return property(lambda self: _get(self, name), lambda self, value: _set(self, name, value))
 
 
-def _get(self: Any, name: str) -> Any:
-    """As in Slicer, a value is what it was when the node was last modified, also where a chosen node has gone since."""
+def _parameter(self: Any, name: str) -> Parameter:
     if name not in self.allParameters:
         raise ValueError(f"Cannot find a param with the given name: {name}")
-    parameter = self.allParameters[name]
+    found: Parameter = self.allParameters[name]
+    return found
+
+
+def _default(self: Any, name: str) -> Default:
+    return Default(_parameter(self, name).default)
+
+
+def _get(self: Any, name: str) -> Any:
+    """As in Slicer, a value is what it was when the node was last modified, also where a chosen node has gone since."""
+    parameter = _parameter(self, name)
     return self._values[name] if parameter.cached else parameter.read(self.parameterNode)
 
 
 def _set(self: Any, name: str, value: Any) -> None:
-    parameter = self.allParameters[name]
+    parameter = _parameter(self, name)
     with slicer.util.NodeModify(self.parameterNode):
         parameter.write(self.parameterNode, value)
         self._values[name] = parameter.read(self.parameterNode)
@@ -183,13 +193,14 @@ def _initialise(self: Any, parameterNode: slicer.vtkMRMLScriptedModuleNode) -> N
     parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, read_again)
 
 
-def _connect_gui(self: Any, gui: Any) -> int:
+def _connect_gui(self: Any, gui: Any) -> None:
+    """As in Slicer there is no tag, so that this connection cannot be undone."""
     widgets = {}
     for widget in vars(gui).values():
         name = widget.property("SlicerParameterName")
         if name:
             widgets[name] = widget
-    return _connect(self, widgets)
+    _connect(self, widgets)
 
 
 def _connect(self: Any, mapping: dict[str, Any]) -> int:
@@ -220,9 +231,10 @@ def _update(self: Any) -> None:
         return
     self._updating = True
     try:
-        for connectors in list(self._connections.values()):
-            for name, connector in connectors.items():
-                connector.write(self.getValue(name))
+        with slicer.util.NodeModify(self):
+            for connectors in list(self._connections.values()):
+                for name, connector in connectors.items():
+                    connector.write(self.getValue(name))
     finally:
         self._updating = False
 

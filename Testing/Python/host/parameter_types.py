@@ -12,6 +12,8 @@ from typing import Any
 
 import slicer
 
+from .observed_list import ObservedList
+
 
 @dataclass
 class FloatRange:
@@ -131,8 +133,10 @@ class Parameter:
                 if isinstance(validator, NotNone):
                     validator.validate(value)
             return
-        accepted = (*self.kinds, int) if self.kinds == (float,) else self.kinds
+        accepted = (*self.kinds, *{float: (int,), list: (ObservedList,)}.get(self.kinds[0], ()))
         if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted):
+            raise TypeError(f"{self.name} takes {self.hint}, not {value!r}")
+        if self.kinds[0] is list and not all(isinstance(item, typing.get_args(self.hint)) for item in value):
             raise TypeError(f"{self.name} takes {self.hint}, not {value!r}")
         for validator in self.annotations:
             if isinstance(validator, Validator):
@@ -153,7 +157,10 @@ class Parameter:
             return node.GetNodeReference(self.name)
         if not self.present(node):
             self.write(node, self.default)
-        return self._value(node.GetParameter(self.name))
+        value = self._value(node.GetParameter(self.name))
+        if isinstance(value, list):
+            return ObservedList(value, lambda items: self.write(node, items))
+        return value
 
     def _default(self) -> Any:
         found = self.find(Default)
@@ -171,6 +178,8 @@ class Parameter:
             return value.name
         if isinstance(value, FloatRange):
             return json.dumps([value.minimum, value.maximum])
+        if isinstance(value, ObservedList):
+            value = list(value)
         return json.dumps(value) if value is None or isinstance(value, (list, tuple, dict)) else str(value)
 
     def _value(self, text: str) -> Any:

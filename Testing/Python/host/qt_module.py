@@ -99,4 +99,11 @@ def make_qt_module(dialogs: Dialogs) -> Any:
     for kind in (dialog, message_box, file_dialog):
         kind.exec_ = ask
     module.QMessageBox, module.QFileDialog = message_box, file_dialog
+    module.QMenu = wrapper_class(QtWidgets.QMenu)
+    module.QMenu.__init__ = _make_menu
     return module
+
+
+def _make_menu(self: QtObject, first: Any = "", *others: Any) -> None:
+    """PythonQt takes the text of what is no widget as the title; Slicer's own *Reload and Test* menu relies on it."""
+    QtObject.__init__(self, first if isinstance(first, QtObject) else str(first), *others)

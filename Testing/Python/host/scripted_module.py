@@ -69,6 +69,8 @@ class ScriptedLoadableModuleWidget:
         slicer.util.reloadScriptedModule(self.moduleName)
 
     def onReloadAndTest(self, **keywords: Any) -> None:
+        if not self.developerMode:
+            raise AttributeError("only developers have the button Reload and Test")
         with slicer.util.tryWithErrorDisplay("Reload and Test failed."):
             self.onReload()
             slicer.selfTests[self.moduleName](msec=0, **keywords)

@@ -27,6 +27,9 @@ def warp(volume: Tensor, displacement: Tensor, border: Border = Border.REPLICATE
 
     Both grids share their origin and voxel size, so they may differ in extent only.
     """
+    if torch.is_grad_enabled() and (volume.requires_grad or displacement.requires_grad):
+        z, y, x = displacement.shape[1:]
+        return sample(volume, identity_grid((z, y, x), displacement.device, displacement.dtype) + displacement, border)
     result = volume.new_empty((volume.shape[0], *displacement.shape[1:]))
     whole = displacement.device.type != "cpu"
     for start, end in [(0, displacement.shape[1])] if whole else slices_of(displacement.shape, _SLAB_VOXELS):

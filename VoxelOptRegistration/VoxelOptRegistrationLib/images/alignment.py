@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
@@ -11,20 +10,20 @@ import SimpleITK as sitk
 from ..errors import InputError
 from ..options import Alignment
 from ..progress import Watcher
-from .coarse import JUDGE_VOXELS, SEARCH_VOXELS, Agreement, CoarseVolume, coarse_spacing, coarse_volume, compare
+from .candidates import Candidates
+from .coarse import JUDGE_VOXELS, Agreement, CoarseVolume, coarse_spacing, coarse_volume
 from .grid import Grid
-from .optimisation import affine_from, rigid_from
 from .transforms import affine_matrix, affine_transform
 
 MARGIN = 0.05
 """A more complex alignment must lower the difference of structures by this share to be kept."""
-_OVERLAP_KEPT = 0.5
-"""... and keep this share of the overlap."""
+CHANCE_MARGIN = 0.02
+"""... and by this share of the difference between unrelated places: nothing is gained between volumes that agree."""
 _SMALLEST_OVERLAP = 0.05
 """Share of the smaller volume that both must cover; less counts as no overlap."""
-_STRETCH = 2.0
-"""Affine alignments that stretch or shrink any direction more than this are not believed."""
-_TURN = math.radians(25)
+POOR_FIT = 0.42
+"""A fit below this is reported: found for volumes of different bodies and upside down; pairs of one body, or of one
+modality, that lie right have more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +32,8 @@ class AlignmentResult:
 
     similarity_before, similarity_after: 1 - mean absolute difference of MIND-SSC descriptors where the volumes overlap,
     in [0, 1], with the initial transform alone and with `transform`. candidates: the same for every alignment tried.
-    affine: 4 x 4 matrix of `transform`, None where it is not linear. notes: sentences for the report.
+    affine: 4 x 4 matrix of `transform`, None where it is not linear. fit: what `transform` takes away of the difference
+    between unrelated places, 0 to 1. notes: sentences for the report.
     """
 
     transform: sitk.Transform
@@ -42,67 +42,8 @@ class AlignmentResult:
     similarity_after: float
     candidates: dict[str, float]
     affine: np.ndarray | None
+    fit: float
     notes: tuple[str, ...] = ()
-
-
-@dataclass
-class _Search:
-    """The alignments tried so far: matrices A so that a fixed point p goes to initial(A p).
-
-    They are sought with `fixed` and `moving` and judged with the finer `judges`.
-    """
-
-    fixed: CoarseVolume
-    moving: CoarseVolume
-    judges: tuple[CoarseVolume, CoarseVolume]
-    initial: sitk.Transform
-    watcher: Watcher
-    best: dict[Alignment, tuple[Agreement, np.ndarray]] = field(default_factory=dict)
-    candidates: dict[str, float] = field(default_factory=dict)
-
-    def try_one(self, mode: Alignment, label: str, matrix: np.ndarray) -> None:
-        """Measure one alignment and keep it if it is the best of its mode."""
-        self.watcher.check()
-        agreement = compare(*self.judges, _chain(self.initial, matrix))
-        name = f"{mode.value} ({label})" if label else mode.value
-        self.candidates[name] = round(agreement.similarity, 4)
-        self.watcher.log(f"Alignment {name}: similarity {agreement.similarity:.4f}, overlap {agreement.overlap:.0%}")
-        if mode not in self.best or agreement.difference < self.best[mode][0].difference:
-            self.best[mode] = (agreement, matrix)
-
-    def translate(self, mode: Alignment) -> None:
-        if mode is Alignment.CENTRE:
-            source, target = self.fixed.centre, self.moving.centre
-        else:
-            source, target = self.fixed.centre_of_mass, self.moving.centre_of_mass
-        matrix = np.eye(4)
-        matrix[:3, 3] = _pull_back(self.initial, target, source) - source
-        self.try_one(mode, "", matrix)
-
-    def optimise_rigid(self) -> None:
-        """From the two most promising of the positions tried so far and of these turned about the axes."""
-        starts: list[tuple[float, int, np.ndarray]] = []
-        for _, matrix in self.best.values():
-            for turn in _turns(self.fixed.centre):
-                self.watcher.check()
-                start = matrix @ turn
-                agreement = compare(self.fixed, self.moving, _chain(self.initial, start))
-                if agreement.overlap >= _SMALLEST_OVERLAP:
-                    starts.append((agreement.difference, len(starts), start))
-        for rank, (_, _, start) in enumerate(sorted(starts)[:2]):
-            for metric, matrix in rigid_from(self.fixed, self.moving, self.initial, start):
-                self.try_one(Alignment.RIGID, f"{metric}, start {rank + 1}", matrix)
-
-    def optimise_affine(self) -> None:
-        """From the best so far, and once more from the affine alignment found if that is now the best."""
-        for round_number in (1, 2):
-            best = min(self.best, key=lambda mode: self.best[mode][0].difference)
-            if round_number == 2 and best is not Alignment.AFFINE:
-                return
-            for metric, matrix in affine_from(self.fixed, self.moving, self.initial, self.best[best][1]):
-                stretch = np.linalg.svd(matrix[:3, :3], compute_uv=False)
-                if stretch.max() < _STRETCH and stretch.min() > 1 / _STRETCH:
-                    self.try_one(Alignment.AFFINE, f"{metric}, round {round_number}", matrix)
 
 
 def prealign(
@@ -126,20 +67,12 @@ def prealign(
     """
     watcher = watcher or Watcher()
     initial = initial or sitk.Transform(3, sitk.sitkIdentity)
-    linear = affine_matrix(initial)
-    if linear is not None:
-        # The optimiser's scales depend on the class of a transform: one mapping must have one result.
-        initial = affine_transform(linear)
-    pairs = []
-    for voxels in (SEARCH_VOXELS, JUDGE_VOXELS):
-        spacing = coarse_spacing(fixed, voxels)
-        pairs.append(
-            (
-                _coarse(fixed, spacing, fixed_mask, background, "fixed"),
-                _coarse(moving, spacing, moving_mask, background, "moving"),
-            )
-        )
-    search = _Search(*pairs[0], pairs[1], initial, watcher)
+    spacing = min(coarse_spacing(fixed, JUDGE_VOXELS), coarse_spacing(moving, JUDGE_VOXELS))
+    search = Candidates(
+        _coarse(fixed, spacing, fixed_mask, background, "fixed"),
+        _coarse(moving, spacing, moving_mask, background, "moving", initial),
+        watcher,
+    )
     search.try_one(Alignment.NONE, "", np.eye(4))
     optimised = mode in (Alignment.RIGID, Alignment.AFFINE, Alignment.AUTO)
     for translation in (Alignment.CENTRE, Alignment.MOMENTS):
@@ -166,14 +99,20 @@ def prealign(
         similarity_after=agreement.similarity,
         candidates=search.candidates,
         affine=affine_matrix(transform),
+        fit=agreement.fit,
         notes=_notes(mode, kept, before, agreement),
     )
 
 
 def _coarse(
-    image: sitk.Image, spacing: float, mask: sitk.Image | None, background: float | None, name: str
+    image: sitk.Image,
+    spacing: float,
+    mask: sitk.Image | None,
+    background: float | None,
+    name: str,
+    placed_by: sitk.Transform | None = None,
 ) -> CoarseVolume:
-    volume = coarse_volume(image, spacing, mask, background)
+    volume = coarse_volume(image, spacing, mask, background, placed_by)
     if volume.region_volume == 0:
         where = "inside its mask " if mask is not None else ""
         raise InputError(
@@ -183,17 +122,15 @@ def _coarse(
     return volume
 
 
-def _choose(search: _Search, mode: Alignment) -> Alignment:
+def _choose(search: Candidates, mode: Alignment) -> Alignment:
     if mode in (Alignment.NONE, Alignment.CENTRE, Alignment.MOMENTS):
         return mode
     if mode is not Alignment.AUTO:
-        return min(search.best, key=lambda m: search.best[m][0].difference)
+        return min(search.best, key=lambda m: search.best[m][0].cost)
     kept = Alignment.NONE
     for candidate, (agreement, _) in search.best.items():
-        current = search.best[kept][0]
-        better = agreement.difference < (1 - MARGIN) * current.difference
-        lost = current.overlap >= _SMALLEST_OVERLAP and agreement.overlap < _OVERLAP_KEPT * current.overlap
-        if better and not lost:
+        current = search.best[kept][0].cost
+        if agreement.cost < min((1 - MARGIN) * current, current - CHANCE_MARGIN * search.chance):
             kept = candidate
     return kept
 
@@ -207,32 +144,17 @@ def _notes(mode: Alignment, kept: Alignment, before: Agreement, after: Agreement
             f"The {kept.value} alignment brought the structures further apart: "
             f"similarity {before.similarity:.3f} before, {after.similarity:.3f} after."
         )
+    if after.fit < POOR_FIT:
+        remedy = "bring them together by hand and give that as initial transform"
+        if mode in (Alignment.NONE, Alignment.CENTRE, Alignment.MOMENTS):
+            remedy = "choose the alignment auto"
+        notes.append(
+            f"The volumes still fit poorly after the alignment ({kept.value}; fit {after.fit:.2f}: 1 is perfect, "
+            f"0 chance): check the result, or {remedy}."
+        )
     if after.overlap < 0.3:
         notes.append(f"The volumes share only {after.overlap:.0%} of the smaller one.")
     return tuple(notes)
-
-
-def _turns(centre: np.ndarray) -> list[np.ndarray]:
-    """No turn, and one each way about every axis through `centre`."""
-    turns = [np.eye(4)]
-    for axis in np.eye(3):
-        for angle in (-_TURN, _TURN):
-            turn = np.eye(4)
-            turn[:3, :3] = np.reshape(sitk.VersorTransform(axis.tolist(), angle).GetMatrix(), (3, 3))
-            turn[:3, 3] = centre - turn[:3, :3] @ centre
-            turns.append(turn)
-    return turns
-
-
-def _pull_back(initial: sitk.Transform, target: np.ndarray, guess: np.ndarray) -> np.ndarray:
-    """The point that `initial` takes to `target`, from `guess`, by fixed-point iteration or exactly where linear."""
-    linear = affine_matrix(initial)
-    if linear is not None:
-        return np.linalg.solve(linear[:3, :3], target - linear[:3, 3])
-    point = guess
-    for _ in range(20):
-        point = point + target - np.array(initial.TransformPoint(point.tolist()))
-    return point
 
 
 def _chain(initial: sitk.Transform, matrix: np.ndarray) -> sitk.Transform:

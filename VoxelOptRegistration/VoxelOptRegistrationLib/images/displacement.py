@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 import torch.nn.functional as functional
+from torch import Tensor
 
 from .grid import Grid
 from .transforms import affine_matrix
@@ -25,22 +26,59 @@ def total_displacement(u: np.ndarray, work: Grid, reference: Grid, alignment: si
     """
     vectors = world_vectors(u, work)
     linear = affine_matrix(alignment)
-    beyond = _sample_transform(alignment, reference) if linear is None else np.zeros(0)
-    result = np.empty((*reference.size_zyx, 3))
+    if linear is not None:
+        # alignment(p + D(p)) - p = A D(p) + (alignment(p) - p), and the second part is linear in the voxel's index.
+        result = on_grid(vectors @ linear[:3, :3].T, work, reference)
+        result += affine_map(reference, (linear - np.eye(4)) @ reference.index_to_world)
+        return result
+    result = on_grid(vectors, work, reference)
+    beyond = _sample_transform(alignment, reference)
     for slab, points in slabs(reference):
-        moved = points + interpolate(vectors, work, points)
-        if linear is not None:
-            mapped = moved @ linear[:3, :3].T + linear[:3, 3]
-        else:
-            mapped = moved + interpolate(beyond, reference, moved)
-        result[slab] = mapped - points
+        result[slab] += interpolate(beyond, reference, points + result[slab])
     return result
 
 
+def on_grid(vectors: np.ndarray, grid: Grid, target: Grid) -> np.ndarray:
+    """`vectors` (Z, Y, X, 3) of `grid` at the voxels of `target`, float64.
+
+    Linear, constant beyond the outermost voxels; axis by axis where the axes of both grids are the same.
+    """
+    if target.same_as(grid):
+        return np.array(vectors, np.float64)
+    result = np.empty((*target.size_zyx, 3))
+    steps = grid.world_to_index @ target.index_to_world
+    if np.abs(steps[:3, :3] - np.diag(np.diag(steps)[:3])).max() * max(target.size_zyx) > 1e-9:
+        for slab, points in slabs(target):
+            result[slab] = interpolate(vectors, grid, points)
+        return result
+    source = torch.from_numpy(np.ascontiguousarray(vectors, np.float64))
+    neighbours = [_neighbours(steps[c, c], steps[c, 3], grid.size_xyz[c], target.size_xyz[c]) for c in (2, 1, 0)]
+    below, above, weight = neighbours[0]
+    thickness = max(1, _SLAB_POINTS // 8 // (target.size_zyx[1] * target.size_zyx[2]))
+    for start in range(0, target.size_zyx[0], thickness):
+        part = slice(start, start + thickness)
+        plane = torch.lerp(source[below[part]], source[above[part]], weight[part].reshape(-1, 1, 1, 1))
+        for axis in (1, 2):
+            low, high, share = neighbours[axis]
+            share = share.reshape([-1 if a == axis else 1 for a in range(4)])
+            plane = torch.lerp(plane.index_select(axis, low), plane.index_select(axis, high), share)
+        result[part] = plane.numpy()
+    return result
+
+
+def affine_map(grid: Grid, matrix: np.ndarray) -> np.ndarray:
+    """matrix (x, y, z, 1) for every voxel index of `grid`; matrix: 4 x 4. (Z, Y, X, 3)."""
+    z, y, x = (np.arange(n)[:, None] * matrix[:3, 2 - axis] for axis, n in enumerate(grid.size_zyx))
+    return (z[:, None] + (y + matrix[:3, 3]))[:, :, None] + x
+
+
 def voxel_displacement(total: np.ndarray, grid: Grid) -> np.ndarray:
-    """mm to voxels: (Z, Y, X, 3) LPS mm -> (3, Z, Y, X) in voxels of `grid`, channel a along array axis a."""
-    indices = total @ grid.world_to_index[:3, :3].T
-    return np.ascontiguousarray(np.moveaxis(indices[..., ::-1], -1, 0))
+    """mm to voxels: (Z, Y, X, 3) LPS mm -> (3, Z, Y, X) in voxels of `grid`, channel a along array axis a.
+
+    In the precision of `total`.
+    """
+    to_index = np.ascontiguousarray(grid.world_to_index[2::-1, :3], total.dtype)
+    return (to_index @ total.reshape(-1, 3).T).reshape(3, *grid.size_zyx)
 
 
 def displacement_image(total: np.ndarray, grid: Grid) -> sitk.Image:
@@ -56,6 +94,14 @@ def displacement_transform(total: np.ndarray, grid: Grid) -> sitk.DisplacementFi
 def world_vectors(u: np.ndarray, grid: Grid) -> np.ndarray:
     """(3, Z, Y, X) in voxels of `grid` -> (Z, Y, X, 3) LPS mm."""
     return np.moveaxis(np.asarray(u, np.float64), 0, -1)[..., ::-1] @ grid.index_to_world[:3, :3].T
+
+
+def _neighbours(step: float, first: float, size: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Voxels below and above first + step i for i < count, held within 0 .. size - 1, and the weight of the upper."""
+    places = np.clip(first + step * np.arange(count), 0, size - 1)
+    below = np.minimum(np.floor(places), max(size - 2, 0)).astype(np.int64)
+    above = np.minimum(below + 1, size - 1)
+    return torch.from_numpy(below), torch.from_numpy(above), torch.from_numpy(places - below)
 
 
 def _sample_transform(transform: sitk.Transform, grid: Grid) -> np.ndarray:

@@ -2,85 +2,143 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
+import torch.nn.functional as functional
 from torch import Tensor
 
-from .displacement import interpolate, slabs, world_vectors
+from .displacement import affine_map, on_grid
 from .grid import Grid
 
 _TOLERANCE = 0.01
 """Voxels: an inverse is exact enough when it maps back this close."""
+_COARSE_START = 200_000
+"""Voxels of the target from which on the inverse is first sought on voxels twice as large."""
+_SLAB_POINTS = 500_000
 
 
 def invert_displacement(
-    total: np.ndarray, grid: Grid, target: Grid, guess: np.ndarray | None = None, iterations: int = 40
+    total: np.ndarray, grid: Grid, target: Grid, iterations: int = 40
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """The inverse of p -> p + total(p), sampled at the voxels of `target`.
 
-    total: (Z, Y, X, 3) LPS mm on `grid`, linear between its voxels and constant beyond them. guess: about the
-    result, to start from. Fixed-point iteration x <- x + A^-1 (y - x - total(x)), A the affine map nearest to the
-    mapping, from the guess or from x = A^-1 y (Chen et al., Med Phys 35, 2008, for A = identity); a step that does
-    not help is halved. Returns displacements x - y, float64 (Z, Y, X, 3) LPS mm; valid, bool (Z, Y, X): True where x
-    lies in the field of view of `grid` and maps back within a tenth of a voxel; and the mean distance |y - x -
-    total(x)| there, mm.
+    total: (Z, Y, X, 3) LPS mm on `grid`, linear between its voxels and constant beyond them. Fixed-point iteration
+    x <- x + A^-1 (y - x - total(x)), A the affine map nearest to the mapping, from x = A^-1 y (Chen et al., Med Phys
+    35, 2008, for A = identity), on coarser voxels of `target` first; a step that does not help is halved. Returns
+    displacements x - y, float64 (Z, Y, X, 3) LPS mm; valid, bool (Z, Y, X): True where x lies in the field of view of
+    `grid` and maps back within a tenth of a voxel; and the mean distance |y - x - total(x)| there, mm.
     """
-    back = np.linalg.inv(_nearest_affine(total, grid))
-    inverse = np.empty((*target.size_zyx, 3))
+    residual = _Residual(total, grid)
+    bends = _bends(residual, target, iterations)
+    inverse = affine_map(target, (residual.back - np.eye(4)) @ target.index_to_world)
     valid = np.empty(target.size_zyx, bool)
-    side = min(grid.spacing)
     distance, count = 0.0, 0
-    for slab, points in slabs(target):
-        start = points @ back[:3, :3].T + back[:3, 3] if guess is None else points + guess[slab]
-        y, x = torch.from_numpy(points.reshape(-1, 3)), torch.from_numpy(start.reshape(-1, 3))
-        error = _solve_(x, y, total, grid, torch.from_numpy(back[:3, :3].T.copy()), side * _TOLERANCE, iterations)
-        solution = x.numpy().reshape(points.shape)
-        inverse[slab] = solution - points
-        good = (error.numpy().reshape(points.shape[:-1]) < 0.1 * side) & _inside(solution, grid)
-        valid[slab] = good
-        distance += float(error.numpy()[good.ravel()].sum())
+    for slab, start in _starts(residual, target):
+        e = bends[slab]
+        error = _solve_(e, start, residual, iterations)
+        place = start + e
+        last = torch.tensor(grid.size_xyz, dtype=torch.float32) - 0.5
+        good = (error < 0.1 * residual.side) & ((place >= -0.5) & (place <= last)).all(dim=-1)
+        inverse[slab] += e.numpy() @ grid.index_to_world[:3, :3].T
+        valid[slab] = good.numpy()
+        distance += float(error[good].sum(dtype=torch.float64))
         count += int(good.sum())
     return inverse, valid, distance / max(count, 1)
 
 
-def approximate_inverse(backward: np.ndarray, work: Grid, target: Grid, affine: np.ndarray) -> np.ndarray:
-    """A guess of the inverse at the voxels of `target`, (Z, Y, X, 3) LPS mm, from the way back that a solver found.
+class _Residual:
+    """What a point x of the fixed volume misses its goal y by, in voxel indices of the fixed grid.
 
-    backward: (3, Z, Y, X), voxels of `work`, from the aligned moving volume to the fixed one. affine: the alignment,
-    4 x 4, fixed point -> moving point.
+    With x = A^-1 y + e, e in indices: A^-1 (y - x - total(x)) = -e - A^-1 (deviation of the mapping from A at x). Only
+    the deviation is sampled, in float32; what is affine stays exact.
     """
-    vectors = world_vectors(backward, work)
-    unaligned = np.linalg.inv(affine)
-    guess = np.empty((*target.size_zyx, 3))
-    for slab, points in slabs(target):
-        aligned = points @ unaligned[:3, :3].T + unaligned[:3, 3]
-        guess[slab] = aligned + interpolate(vectors, work, aligned) - points
-    return guess
+
+    def __init__(self, total: np.ndarray, grid: Grid) -> None:
+        affine = _nearest_affine(total, grid)
+        self.back = np.linalg.inv(affine)
+        self.grid, self.side = grid, min(grid.spacing)
+        self.tolerance = self.side * _TOLERANCE
+        to_index = grid.world_to_index[:3, :3] @ self.back[:3, :3]
+        size = torch.tensor(grid.size_xyz, dtype=torch.float32)
+        self.last, self.scale = size - 1, 2 / (size - 1).clamp_min(1)
+        # Beyond the outermost voxels total is constant, so the deviation from A changes as A does.
+        change = np.eye(3) - to_index @ grid.index_to_world[:3, :3]
+        self.change = torch.from_numpy(change.T.astype(np.float32))
+        self.beyond = bool(np.abs(change).max() > 1e-6)
+        self.to_world = torch.from_numpy((affine[:3, :3] @ grid.index_to_world[:3, :3]).T.astype(np.float32))
+        deviation = torch.from_numpy((-to_index @ total.reshape(-1, 3).T).reshape(3, *grid.size_zyx))
+        own = to_index @ (affine - np.eye(4))[:3] @ grid.index_to_world
+        for channel in range(3):
+            for axis, n in enumerate(grid.size_xyz):
+                shape = [1, 1, 1]
+                shape[2 - axis] = n
+                deviation[channel] += torch.from_numpy(own[channel, axis] * np.arange(n)).reshape(shape)
+            deviation[channel] += own[channel, 3]
+        self.deviation = deviation.to(torch.float32)[None]
+
+    def at(self, start: Tensor, e: Tensor) -> Tensor:
+        """At x = start + e, all (..., 3) in indices of the grid (x, y, z)."""
+        place = start + e
+        scaled = (place * self.scale - 1).reshape(1, 1, 1, -1, 3)
+        found = functional.grid_sample(
+            self.deviation, scaled, mode="bilinear", padding_mode="border", align_corners=True
+        )
+        missing = found[0, :, 0, 0].T.reshape(e.shape) - e
+        if self.beyond:
+            missing += (place - torch.minimum(place.clamp_min(0), self.last)) @ self.change
+        return missing
+
+    def distance(self, missing: Tensor) -> Tensor:
+        """mm on the moving side, (...)."""
+        return (missing @ self.to_world).norm(dim=-1)
 
 
-def _solve_(
-    x: Tensor, y: Tensor, total: np.ndarray, grid: Grid, back: Tensor, tolerance: float, iterations: int
-) -> Tensor:
-    """Bring x (N, 3), in place, to where x + total(x) = y; returns the distances |y - x - total(x)| (N), mm."""
+def _bends(residual: _Residual, target: Grid, iterations: int) -> Tensor:
+    """About e at the voxels of `target`, (Z, Y, X, 3), from voxels twice as large."""
+    if target.voxels < _COARSE_START:
+        return torch.zeros(*target.size_zyx, 3)
+    z, y, x = (max(1, n // 2) for n in target.size_zyx)
+    coarse = target.resized((z, y, x))
+    bends = _bends(residual, coarse, iterations)
+    for slab, start in _starts(residual, coarse):
+        _solve_(bends[slab], start, residual, iterations)
+    return torch.from_numpy(on_grid(bends.numpy(), coarse, target).astype(np.float32))
 
-    def residual_at(points: Tensor, goal: Tensor) -> Tensor:
-        return goal - points - torch.from_numpy(interpolate(total, grid, points.numpy()))
 
-    residual = residual_at(x, y)
-    error = residual.norm(dim=1)
-    active = (error > tolerance).nonzero()[:, 0]
-    step = torch.ones(len(active), 1, dtype=x.dtype)
+def _starts(residual: _Residual, target: Grid) -> Iterator[tuple[slice, Tensor]]:
+    """A^-1 y for the voxels y of `target`, float32 indices of the fixed grid, a few slices at a time."""
+    matrix = residual.grid.world_to_index @ residual.back @ target.index_to_world
+    depth, height, width = target.size_zyx
+    thickness = max(1, _SLAB_POINTS // (height * width))
+    for first in range(0, depth, thickness):
+        last = min(first + thickness, depth)
+        shifted = matrix.copy()
+        shifted[:3, 3] += first * matrix[:3, 2]
+        start = affine_map(Grid((last - first, height, width), np.eye(4)), shifted)
+        yield slice(first, last), torch.from_numpy(start.astype(np.float32))
+
+
+def _solve_(e: Tensor, start: Tensor, residual: _Residual, iterations: int) -> Tensor:
+    """Bring e (..., 3), in place, to where nothing is missing; returns the distances in mm (...)."""
+    missing = residual.at(start, e)
+    error = residual.distance(missing)
+    active = (error.flatten() > residual.tolerance).nonzero()[:, 0]
+    flat_e, flat_start, flat_missing = (points.view(-1, 3) for points in (e, start, missing))
+    flat_error = error.view(-1)
+    step = torch.ones(len(active), 1)
     for _ in range(iterations):
         if not len(active):
             break
-        trial = x[active] + step * (residual[active] @ back)
-        rest = residual_at(trial, y[active])
-        distance = rest.norm(dim=1)
-        better = distance < error[active]
+        trial = flat_e[active] + step * flat_missing[active]
+        rest = residual.at(flat_start[active], trial)
+        distance = residual.distance(rest)
+        better = distance < flat_error[active]
         kept = active[better]
-        x[kept], residual[kept], error[kept] = trial[better], rest[better], distance[better]
+        flat_e[kept], flat_missing[kept], flat_error[kept] = trial[better], rest[better], distance[better]
         step = torch.where(better[:, None], (1.5 * step).clamp_max(1.0), 0.5 * step)
-        going = (error[active] > tolerance) & (step[:, 0] > 0.01)
+        going = (flat_error[active] > residual.tolerance) & (step[:, 0] > 0.01)
         active, step = active[going], step[going]
     return error
 
@@ -100,9 +158,3 @@ def _nearest_affine(total: np.ndarray, grid: Grid) -> np.ndarray:
     matrix[:3, 3] = solution[3] - matrix[:3, :3] @ centre
     # A mapping that is hardly affine at all (a fold, a flat field of view) is still best started as it is.
     return matrix if 0.05 < np.linalg.det(matrix[:3, :3]) < 20 else np.eye(4)
-
-
-def _inside(points: np.ndarray, grid: Grid) -> np.ndarray:
-    matrix = grid.world_to_index
-    index = points @ matrix[:3, :3].T + matrix[:3, 3]
-    return ((index >= -0.5) & (index <= np.array(grid.size_xyz) - 0.5)).all(axis=-1)

@@ -107,8 +107,9 @@ def _push_pull(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     known = torch.where(weight > 0, values, 0.0)
     if bool((weight > 0).all()) or max(weight.shape) == 1:
         return known
-    total = functional.avg_pool3d(known * weight, 2, ceil_mode=True)
-    share = functional.avg_pool3d(weight, 2, ceil_mode=True)
+    halves = [min(2, n) for n in weight.shape[2:]]
+    total = functional.avg_pool3d(known * weight, halves, ceil_mode=True)
+    share = functional.avg_pool3d(weight, halves, ceil_mode=True)
     coarse = _push_pull(total / share.clamp_min(1e-12), (share > 0).to(weight.dtype))
     size = [int(n) for n in values.shape[2:]]
     fine = functional.interpolate(coarse, size=size, mode="trilinear", align_corners=False)

@@ -29,7 +29,7 @@ Measured (`result.inspect_result`):
                                  result was bent to (`constraints.landmark_section`); no measure of its accuracy
     worst_voxels                 `worst.worst_voxels`: where to look first
     histograms                   {"jacobian", "entropy": `statistics.histogram`} of the region
-    warnings                     sentences (`findings.find_warnings`)
+    warnings                     sentences (the alignment's notes, `findings.find_warnings`)
 
 A number that cannot be told (no overlap, nothing to compare) is null.
 """

@@ -42,7 +42,7 @@ class Settings:
 
     preset: str = "generic"
     method: str = "voxelopt"
-    refine: str = "none"
+    refine: str = "local-ncc"
     align: Alignment = Alignment.AUTO
     device: str = "auto"
     background: float | None = None
