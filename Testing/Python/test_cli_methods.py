@@ -13,6 +13,7 @@ from VoxelOptRegistrationLib.options import AdamOptions, ConvexAdamOptions, SAMC
 from VoxelOptRegistrationLib.presets import METHODS, REFINEMENTS, SOLVERS, load_preset, with_method
 from VoxelOptRegistrationLib.refinement import methods as refinement_methods
 from VoxelOptRegistrationLib.solvers.methods import bytes_per_voxel, solver_options
+from VoxelOptRegistrationLib.solving import COMPOSED_STEPS
 
 
 def mean_error(transform: sitk.Transform, files: dict[str, Path]) -> float:
@@ -61,7 +62,7 @@ def test_every_name_is_known_to_what_runs_it() -> None:
         settings = with_method(load_preset("lung-ct"), method)
         assert settings.method in SOLVERS and settings.refine in REFINEMENTS
         assert solver_options(settings).map_sharpness > 0
-    assert set(refinement_methods._REFINEMENTS) | {"none"} == set(REFINEMENTS)
+    assert {"none", *refinement_methods._REFINEMENTS, *COMPOSED_STEPS} == set(REFINEMENTS)
 
 
 def test_released_methods_are_what_was_released_whatever_the_preset() -> None:

@@ -1,4 +1,4 @@
-"""Slab by slab, everything gives what it gives in one piece; slices that fall short are none of the caller's business."""
+"""Slab by slab, everything gives what it gives in one piece."""
 
 from __future__ import annotations
 
