@@ -30,7 +30,7 @@ def literal_gradient(fixed: Tensor, moving: Tensor, radius: int, share: Tensor) 
     for voxel, window in windows(fixed.shape, radius).items():
         f, m = fixed[window], moving[window]
         var_f, var_m = f.var(correction=0), m.var(correction=0)
-        if min(float(var_f), float(var_m)) < 0.01 * NOISE:
+        if float(var_m.detach()) < 0.01 * NOISE:
             continue
         covariance = ((f - f.mean()) * (m - m.mean())).mean()
         reliability = (var_f / (var_f + NOISE) * var_m / (var_m + NOISE)).detach()

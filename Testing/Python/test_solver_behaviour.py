@@ -15,6 +15,7 @@ from VoxelOptRegistrationLib.fields.algebra import compose
 from VoxelOptRegistrationLib.fields.jacobian import jacobian_determinant
 from VoxelOptRegistrationLib.fields.sampling import warp
 from VoxelOptRegistrationLib.options import Border, Smoothing, Ties, VoxelOptOptions
+from VoxelOptRegistrationLib.solvers.driver import known_level, warped_level
 from VoxelOptRegistrationLib.solvers.pyramid import coarse_shape, downsample, plan_levels, upsample_displacement
 from VoxelOptRegistrationLib.solvers.voxelopt import BACKWARD, solve
 
@@ -204,3 +205,16 @@ def test_options_out_of_range_are_refused_by_name(wrong: dict) -> None:
     (name,) = wrong
     with pytest.raises(InputError, match=rf"solver\.{name}"):
         VoxelOptOptions(**wrong)
+
+
+@pytest.mark.parametrize("border", list(Border))
+def test_features_beyond_the_border_are_not_scaled_up(border: Border) -> None:
+    """Half a voxel outside: known features keep their value or fade, whether or not all of the volume is trusted."""
+    trust = torch.ones(6, 6, 6, dtype=torch.bool)
+    trust[5, 5, 5] = False
+    shift = torch.zeros(3, 6, 6, 6)
+    shift[0] = -0.4
+    plain = warped_level(known_level(torch.ones(2, 6, 6, 6), None), shift, Border.REPLICATE)
+    masked = warped_level(known_level(torch.ones(2, 6, 6, 6), trust), shift, border)
+    assert masked.trust is not None and bool(masked.trust[0].all())
+    torch.testing.assert_close(masked.features[:, 0], plain.features[:, 0])
