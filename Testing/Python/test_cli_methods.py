@@ -63,11 +63,7 @@ def test_every_name_is_known_to_what_runs_it() -> None:
         settings = with_method(load_preset("lung-ct"), method)
         assert settings.method in SOLVERS and settings.refine in REFINEMENTS
         assert solver_options(settings).map_sharpness > 0
-<<<<<<< HEAD
-    assert {*refinement_methods._REFINEMENTS, *COMPOSED_STEPS, "none"} == set(REFINEMENTS)
-=======
     assert {"none", *refinement_methods._REFINEMENTS, *COMPOSED_STEPS} == set(REFINEMENTS)
->>>>>>> steps-tests
 
 
 def test_released_methods_are_what_was_released_whatever_the_preset() -> None:

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Slab by slab, everything gives what it gives in one piece; slices that fall short are nobody else's business."""
-=======
 """Slab by slab, everything gives what it gives in one piece."""
->>>>>>> steps-tests
 
 from __future__ import annotations
 
