@@ -153,8 +153,8 @@ def row(name: str, parts: Sequence[tuple[Samples, np.ndarray]]) -> str:
 
 
 HEAD = (
-    "| volumes | mean error, mm | above 3 mm, % | rank in one registration: entropy | expected | rank: entropy | expected "
-    "| AUC: entropy | expected | mean expected, mm | calibration error, mm |\n"
+    "| volumes | mean error, mm | above 3 mm, % | rank in one registration: entropy | expected "
+    "| rank: entropy | expected | AUC: entropy | expected | mean expected, mm | calibration error, mm |\n"
     "|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
