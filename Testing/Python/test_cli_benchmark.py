@@ -60,7 +60,7 @@ def test_one_table_of_own_and_other_programs_and_its_comparison(
     voxelopt: Command, data: Path, tmp_path: Path, without_greedy: Path
 ) -> None:
     out = tmp_path / "out"
-    some = ("--data", data, "--only", "phantom", "--methods", "voxelopt", "--refinements", "none", *FAST)
+    some = ("--data", data, "--only", "phantom", "--methods", "voxelopt", "--refinements", "local-ncc", *FAST)
     done = voxelopt("benchmark", *some, "-o", out, "--peers", "demons,greedy", python_path=without_greedy)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert {path.name for path in out.iterdir()} == {f"benchmark.{suffix}" for suffix in ("md", "csv", "json")}

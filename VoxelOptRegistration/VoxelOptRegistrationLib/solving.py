@@ -15,10 +15,12 @@ from .fields.folds import make_invertible
 from .fields.resizing import resize_displacement
 from .images.displacement import displacement_image, total_displacement
 from .images.grid import Grid, plan_working_grid
-from .options import Settings
+from .options import LARGEST_BUDGET, Settings
 from .progress import Watcher
-from .refinement.composed_steps import Data, FeatureDifference, ImageCorrelation, descend, extended
+from .refinement.composed_steps import descend
+from .refinement.forces import CorrelationForce, FeatureForce, Force
 from .refinement.methods import refine
+from .refinement.uniform_places import extended
 from .registration import Inputs
 from .resources import USABLE_SHARE, memory_errors
 from .solvers.driver import Level, known_level
@@ -115,7 +117,7 @@ def _stepped(problem: Problem, solution: Solution, levels: tuple[Level, Level], 
         if index == 0:
             field = extended(field, volumes[0].values, volumes[0].trust, options.extension_passes)
         told = _step_report(problem.report("refine", REFINING, grid), done, total, grid, iterations)
-        field = descend(field, _data(problem, volumes, grid), iterations, options, told, watcher.check)
+        field = descend(field, _force(problem, volumes, grid), iterations, options, told, watcher.check)
         done += iterations * grid.voxels
     solver = solver_options(problem.settings)
     if solver.invertible:
@@ -125,26 +127,30 @@ def _stepped(problem: Problem, solution: Solution, levels: tuple[Level, Level], 
 
 
 def _stages(problem: Problem) -> list[tuple[Grid, int]]:
-    """The grids of the composed steps and the number of steps on each."""
+    """The grids of the composed steps and the number of steps on each; coarser, down to the solver's budget, where the
+    memory asks for it.
+    """
     settings = problem.settings
     memory = int(problem.device.free_bytes * USABLE_SHARE)
     channels = problem.comparison.channels if settings.refine == "features" else 0
     needed = _STEP_BYTES_PER_VOXEL + _FEATURE_COPIES * 4 * channels
     stages = []
     for scale, iterations in zip(settings.descent.scales, settings.descent.iterations, strict=True):
-        budget = dataclasses.replace(settings.grid, max_voxels=round(scale * settings.grid.max_voxels))
-        stages.append((plan_working_grid(problem.inputs.fixed, budget, memory, needed), iterations))
+        wanted = min(round(scale * settings.grid.max_voxels), LARGEST_BUDGET)
+        budget = min(wanted, max(memory // needed, settings.grid.max_voxels))
+        options = dataclasses.replace(settings.grid, max_voxels=budget)
+        stages.append((plan_working_grid(problem.inputs.fixed, options, memory, needed), iterations))
     return stages
 
 
-def _data(problem: Problem, volumes: tuple[Sampled, Sampled], grid: Grid) -> Data:
-    """What the composed steps compare on their grid."""
+def _force(problem: Problem, volumes: tuple[Sampled, Sampled], grid: Grid) -> Force:
+    """What drives the composed steps on their grid."""
     trusts = (volumes[0].trust, volumes[1].trust)
     if problem.settings.refine == "features":
-        return FeatureDifference.of(*problem.features(volumes, grid), trusts)
+        return FeatureForce.of(*problem.features(volumes, grid), trusts)
     window = problem.settings.features.window
     images = [volume.values if window is None else volume.values.clamp(*window) for volume in volumes]
-    return ImageCorrelation.of(images[0], images[1], trusts, problem.settings.descent)
+    return CorrelationForce.of(images[0], images[1], trusts, problem.settings.descent)
 
 
 def _step_report(tell: Report, done: int, total: int, grid: Grid, iterations: int) -> Callable[[int, Tensor], None]:

@@ -1,4 +1,4 @@
-"""Carrying a field from where it is known into where it is not."""
+"""Carrying a field or an image from where it is known into where it is not."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from torch import Tensor
 
 from .smoothing import gaussian_smooth
 
-_LEAST_SIDE = 3
 _GAIN = 4.0
 """A coarse voxel counts as known in full once a quarter of its neighbourhood is."""
 
 
-def extend_smoothly(displacement: Tensor, known: Tensor, passes: int = 5) -> Tensor:
-    """The displacement (3, Z, Y, X), kept where `known` (Z, Y, X) is 1 and following from its surroundings where it is
-    0, in between a mixture.
+def extend_smoothly(maps: Tensor, known: Tensor, passes: int = 5) -> Tensor:
+    """Maps (C, Z, Y, X), kept where `known` (Z, Y, X) is 1 and following from their surroundings where it is 0, in
+    between a mixture; as they are where nothing is known.
 
     Pull-push over a pyramid (Gortler et al., The Lumigraph, SIGGRAPH 1996), then `passes` Gaussians of one voxel there.
     """
-    filled = _pulled_and_pushed(displacement, known[None])
+    if not bool(known.any()):
+        return maps
+    filled = _pulled_and_pushed(maps, known[None])
     for _ in range(passes):
-        filled = torch.lerp(gaussian_smooth(filled, 1.0), displacement, known)
+        filled = torch.lerp(gaussian_smooth(filled, 1.0), maps, known)
     return filled
 
 
 def _pulled_and_pushed(values: Tensor, known: Tensor) -> Tensor:
-    if min(known.shape[1:]) < _LEAST_SIDE:
+    if max(known.shape[1:]) == 1:
         return values
     share = _halved(known)
     coarse = _halved(values * known).div_(share.clamp_min(1e-6))
@@ -36,4 +37,4 @@ def _pulled_and_pushed(values: Tensor, known: Tensor) -> Tensor:
 
 
 def _halved(volume: Tensor) -> Tensor:
-    return F.avg_pool3d(volume[None], 3, 2, 1)[0]
+    return F.avg_pool3d(F.pad(volume, (1,) * 6)[None], 3, 2)[0]

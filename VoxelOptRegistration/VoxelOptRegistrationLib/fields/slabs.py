@@ -9,9 +9,10 @@ from torch import Tensor
 
 _SLAB_VOXELS = 1 << 19
 _LEAST_THICKNESS = 8
+"""Slices: thinner slabs would be computed mostly for their neighbours' sake."""
 
 
-def slices_of(shape: torch.Size | tuple[int, ...], voxels: int = _SLAB_VOXELS) -> Iterator[tuple[int, int]]:
+def slices_of(shape: torch.Size | tuple[int, ...], voxels: int) -> Iterator[tuple[int, int]]:
     """The first axis of a volume (Z, Y, X) in pieces of about `voxels` voxels: (start, end)."""
     depth, height, width = shape[-3:]
     thickness = max(_LEAST_THICKNESS, voxels // (height * width))
@@ -29,7 +30,7 @@ def by_slabs(operation: Callable[..., Tensor], volumes: tuple[Tensor | None, ...
         return operation(*volumes)
     depth = some.shape[-3]
     result: Tensor | None = None
-    for start, end in slices_of(some.shape):
+    for start, end in slices_of(some.shape, _SLAB_VOXELS):
         low, high = max(0, start - reach), min(depth, end + reach)
         part = operation(*(None if volume is None else volume[..., low:high, :, :] for volume in volumes))
         if low == 0 and high == depth:

@@ -25,7 +25,7 @@ def gaussian_smooth(volume: Tensor, sigma: float) -> Tensor:
 def gaussian_weights(sigma: float) -> list[float]:
     """Weights at 0, 1, 2, ... voxels; both sides together sum to 1. Never fewer than two."""
     radius = max(1, math.ceil(_STANDARD_DEVIATIONS * sigma))
-    half = [math.exp(-0.5 * (i / sigma) ** 2) for i in range(radius + 1)]
+    half = [math.exp(-0.5 * (i / sigma) * (i / sigma)) for i in range(radius + 1)]
     total = half[0] + 2.0 * sum(half[1:])
     return [weight / total for weight in half]
 

@@ -18,23 +18,24 @@ from .descent import DescentOptions
 from .features import FeatureOptions
 from .landmarks import LandmarkOptions
 from .samconvex import SAMConvexOptions
-from .settings import GridOptions, Settings
+from .settings import LARGEST_BUDGET, GridOptions, Settings
 from .voxelopt import VoxelOptOptions
 
 __all__ = [
     "AdamOptions",
     "Alignment",
     "Border",
-    "DescentOptions",
     "Comparison",
     "ConvexAdamOptions",
+    "DescentOptions",
     "EntropyScale",
     "FeatureOptions",
     "GridOptions",
     "Hyperprior",
+    "LARGEST_BUDGET",
+    "LandmarkOptions",
     "Regulariser",
     "SAMConvexOptions",
-    "LandmarkOptions",
     "Settings",
     "Smoothing",
     "Statistics",

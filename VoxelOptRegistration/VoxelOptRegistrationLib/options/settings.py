@@ -14,6 +14,9 @@ from .landmarks import LandmarkOptions
 from .samconvex import SAMConvexOptions
 from .voxelopt import VoxelOptOptions
 
+LARGEST_BUDGET = 10**9
+"""Voxels of a grid, at most."""
+
 
 @dataclass(frozen=True)
 class GridOptions:
@@ -27,7 +30,8 @@ class GridOptions:
     spacing: float = 0.0
 
     def __post_init__(self) -> None:
-        require(512 <= self.max_voxels <= 10**9, "grid.max_voxels", self.max_voxels, "Use 512 to 1000000000.")
+        good = 512 <= self.max_voxels <= LARGEST_BUDGET
+        require(good, "grid.max_voxels", self.max_voxels, f"Use 512 to {LARGEST_BUDGET}.")
         require(0 <= self.spacing <= 100, "grid.spacing", self.spacing, "Use 0 (automatic) to 100 mm.")
 
 

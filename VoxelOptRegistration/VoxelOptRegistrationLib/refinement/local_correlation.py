@@ -1,9 +1,13 @@
 """The squared local correlation coefficient of two images, and the direction in which it rises.
 
-Windows are cubes. With means, variances and covariance over the window around x, cc(x) = cov^2 / (var_f var_m); summed
-over all windows that contain a voxel, its derivative by the moving value there needs window means of two coefficients
-and of one product, so that everything is box filters (Avants et al., Medical Image Analysis 2008, give the derivative
-for one window).
+Windows are cubes, at the border what of them lies in the volume. With means, variances and covariance over the window
+around x, cc(x) = cov^2 / (var_f var_m). Summed over all windows that contain a voxel, its derivative by the moving
+value there needs window sums of two coefficients and of one product, so that everything is box filters (Avants et al.,
+Medical Image Analysis 2008, give the derivative for one window).
+
+Where the variances are not far above the noise, cc is not worth as much: a window counts
+var_f / (var_f + noise) * var_m / (var_m + noise). That is taken as given, not as something to be raised by more
+contrast, so that images which correlate fully are left as they are.
 """
 
 from __future__ import annotations
@@ -16,12 +20,16 @@ from torch import Tensor
 
 from ..fields.slabs import by_slabs
 
+_UNIFORM = 0.01
+"""Variance, as a share of the noise, below which a window of the moving image does not count at all."""
+
 
 @dataclass(frozen=True)
 class LocalCorrelation:
-    """A fixed image to correlate with: its values, window means and variances, (Z, Y, X).
+    """A fixed image to correlate with: its values, and mean and variance of every window, (Z, Y, X).
 
-    noise: variance added to every variance, squared units of the images. radius: of windows, voxels.
+    noise: variance that is taken for noise, squared units of the images, above 0. radius: of windows, voxels; their
+    side is 2 radius + 1.
     """
 
     fixed: Tensor
@@ -32,30 +40,34 @@ class LocalCorrelation:
 
     @classmethod
     def of(cls, fixed: Tensor, radius: int, noise: float) -> LocalCorrelation:
-        def moments(image: Tensor) -> Tensor:
-            return window_mean(torch.stack([image, image.square()]), radius)
+        """Of an image (Z, Y, X), in a unit in which its values are not much larger than their differences."""
 
-        mean, square = by_slabs(moments, (fixed,), radius)
-        variance = square.sub_(mean.square()).clamp_min_(0.0).add_(noise)
+        def moments(image: Tensor) -> Tensor:
+            mean, square = window_mean(torch.stack([image, image.square()]), radius)
+            return torch.stack([mean, square.sub_(mean.square())])
+
+        mean, variance = by_slabs(moments, (fixed,), radius)
         return cls(fixed, mean, variance, noise, radius)
 
     def gradient(self, moving: Tensor, share: Tensor | None = None) -> Tensor:
-        """Derivative of the sum of cc over all windows by the values of `moving`, (Z, Y, X).
+        """Derivative of the sum of cc over all windows by the values of `moving`, (Z, Y, X), per unit.
 
-        share: how much the window around each voxel counts, (Z, Y, X); None for 1.
+        moving: (Z, Y, X), in the unit of the fixed image. share: how much the window around each voxel counts besides,
+        (Z, Y, X); None for 1.
         """
 
         def part(fixed: Tensor, mean: Tensor, variance: Tensor, moving: Tensor, share: Tensor | None) -> Tensor:
             moments = torch.stack([moving, moving.square(), fixed * moving])
             average, square, product = window_mean(moments, self.radius)
-            spread = square.sub_(average.square()).clamp_min_(0.0).add_(self.noise)
+            spread = square.sub_(average.square())
             covariance = product.sub_(mean * average)
-            slope = covariance.mul(2.0).div_(variance.mul(spread))
+            slope = covariance.mul(2.0).div_((variance + self.noise).mul_(spread + self.noise))
+            slope.mul_(spread > _UNIFORM * self.noise)
             if share is not None:
                 slope.mul_(share)
-            curve = slope * covariance.div_(spread)
+            curve = slope * covariance.div_(spread.clamp_min_(_UNIFORM * self.noise))
             constant = (slope * mean).sub_(average.mul_(curve))
-            slope, curve, constant = window_mean(torch.stack([slope, curve, constant]), self.radius)
+            slope, curve, constant = spread_over_windows(torch.stack([slope, curve, constant]), self.radius)
             return fixed * slope - moving * curve - constant
 
         volumes = (self.fixed, self.mean, self.variance, moving, share)
@@ -63,14 +75,32 @@ class LocalCorrelation:
 
 
 def window_mean(volume: Tensor, radius: int) -> Tensor:
-    """Mean of (C, Z, Y, X) over cubes of side 2 radius + 1, zeros outside."""
-    side = 2 * radius + 1
-    for axis in (1, 2, 3):
+    """Mean of (C, Z, Y, X) over what lies inside it of cubes of side 2 radius + 1."""
+    return _window_sum(volume, radius).mul_(_one_by_size(volume, radius))
+
+
+def spread_over_windows(volume: Tensor, radius: int) -> Tensor:
+    """The transpose of `window_mean`: every voxel of (C, Z, Y, X) shared out evenly over its window."""
+    return _window_sum(volume * _one_by_size(volume, radius), radius)
+
+
+def _window_sum(volume: Tensor, radius: int) -> Tensor:
+    for axis in (-3, -2, -1):
         size = volume.shape[axis]
         pad = [0] * 6
-        pad[2 * (3 - axis)] = pad[2 * (3 - axis) + 1] = radius
+        pad[2 * (-1 - axis)] = pad[2 * (-1 - axis) + 1] = radius
         padded = F.pad(volume, pad)
         volume = padded.narrow(axis, 0, size) + padded.narrow(axis, 1, size)
-        for shift in range(2, side):
+        for shift in range(2, 2 * radius + 1):
             volume.add_(padded.narrow(axis, shift, size))
-    return volume.mul_(1.0 / side**3)
+    return volume
+
+
+def _one_by_size(volume: Tensor, radius: int) -> Tensor:
+    """1 / the number of voxels in the window around every voxel, (Z, Y, X)."""
+    ones = []
+    for axis in (-3, -2, -1):
+        index = torch.arange(volume.shape[axis], device=volume.device)
+        low, high = (index - radius).clamp_min_(0), (index + radius + 1).clamp_max_(volume.shape[axis])
+        ones.append(1.0 / (high - low).to(volume.dtype))
+    return ones[0][:, None, None] * ones[1][:, None] * ones[2]

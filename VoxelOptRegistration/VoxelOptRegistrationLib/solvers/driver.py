@@ -103,8 +103,10 @@ def warped_level(level: Level, displacement: Tensor, border: Border) -> Level:
     features = warp(level.features, displacement, border)
     if level.trust is None:
         return Level(features, None)
-    share = warp(level.trust[None].to(features.dtype), displacement, Border.ZERO)
-    return known_level(features.div_(share.clamp_min(_LEAST_SHARE)), share[0] >= 0.5)
+    trust = level.trust[None].to(features.dtype)
+    share = warp(trust, displacement, Border.ZERO)
+    weight = share if border is Border.ZERO else warp(trust, displacement, border)
+    return known_level(features.div_(weight.clamp_min(_LEAST_SHARE)), share[0] >= 0.5)
 
 
 def _shape(level: Level) -> Shape:
