@@ -28,7 +28,7 @@ from VoxelOptRegistrationLib.options import (
 from VoxelOptRegistrationLib.refinement.adam import adam_refine
 from VoxelOptRegistrationLib.solvers import convexadam, samconvex
 from VoxelOptRegistrationLib.solvers.cells import displacement_of_voxels
-from VoxelOptRegistrationLib.solvers.solution import Solution
+from VoxelOptRegistrationLib.solvers.solution import Evidence, Solution
 
 CONVEXADAM = ConvexAdamOptions(spacing=4, search_width=3)
 FINER = ConvexAdamOptions(spacing=2, search_width=3)
@@ -45,7 +45,8 @@ def solve_samconvex(fixed: Tensor, moving: Tensor, **more: object) -> Solution:
 
 def refine_nothing(fixed: Tensor, moving: Tensor, **more: object) -> Solution:
     start = torch.zeros(3, *fixed.shape[1:])
-    return Solution(adam_refine(start, fixed, moving, AdamOptions(steps=10), **more).displacement, None, start[0])
+    found = adam_refine(start, fixed, moving, AdamOptions(steps=10), **more).displacement
+    return Solution(found, None, Evidence(start[0], start[0]))
 
 
 SOLVERS = pytest.mark.parametrize("solve", [solve_convexadam, solve_samconvex])

@@ -194,7 +194,7 @@ def test_another_run_without_outputs_makes_new_nodes_with_other_names() -> None:
     fixed, moving = pair()
     first, second = write(fixed, moving)[0], write(fixed, moving)[0]
     names = [node.GetName() for nodes in (first, second) for node in nodes.given().values()]
-    assert len(set(names)) == 8
+    assert len(set(names)) == 10
 
 
 def test_a_repeated_run_reuses_its_nodes_and_the_users_window() -> None:

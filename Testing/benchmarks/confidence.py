@@ -1,6 +1,6 @@
 """Does the expected error predict the error? Calibrates it and measures that, on real volumes with known deformations.
 
-    python Testing/benchmarks/confidence.py --data DIR --keep FOLDER [--seeds 3] [--write]
+    python Testing/benchmarks/confidence.py --data DIR --keep FOLDER [--seeds 0 1 2] [--write]
 
 DIR holds the folders liver_mr, brain_t1, lung_ct and abdomen_ct. Every volume is deformed by random smooth
 diffeomorphisms of several sizes and degraded (noise, gain, local contrast), and registered to what it was with its
@@ -112,8 +112,8 @@ class Samples:
         return model.expected_error(features).numpy() * self.sides
 
 
-def cases(seeds: int) -> list[Case]:
-    found = [Case(scan, seed, size) for seed in range(seeds) for scan in SCANS for size in range(len(SIZES))]
+def cases(seeds: Sequence[int]) -> list[Case]:
+    found = [Case(scan, seed, size) for seed in seeds for scan in SCANS for size in range(len(SIZES))]
     own = [case for case in found if SCANS[case.scan].calibrates]
     return own + [Case(scan, OTHER_SEED, size) for scan in SCANS if not SCANS[scan].calibrates for size in (1, 2)]
 
@@ -132,12 +132,18 @@ def measure(case: Case, data: Path, keep: Path) -> Measured:
         return Measured(Evidence(*maps), float(kept["spacing"]), kept["body"], kept["error"].astype(np.float32))
 
 
-def row(name: str, samples: Samples, expected: np.ndarray) -> str:
-    """One line of the table: what entropy tells, what the expected error tells."""
+def row(name: str, parts: Sequence[tuple[Samples, np.ndarray]]) -> str:
+    """One line of the table: what entropy tells of registrations, and what their predictions tell."""
+    samples = Samples.joined([part for part, _ in parts])
+    expected = np.concatenate([predicted for _, predicted in parts])
     errors, wrong = samples.errors, samples.errors > LARGE_MM
+    alone = [
+        [rank_correlation(values, part.errors) for values in (part.entropy, predicted)] for part, predicted in parts
+    ]
     numbers = [
         f"{errors.mean():.2f}",
         f"{100 * wrong.mean():.0f}",
+        *(f"{value:.2f}" for value in np.mean(alone, axis=0)),
         *(f"{rank_correlation(values, errors):.2f}" for values in (samples.entropy, expected)),
         *(f"{detection(values, wrong):.2f}" for values in (samples.entropy, expected)),
         f"{expected.mean():.2f}",
@@ -147,8 +153,9 @@ def row(name: str, samples: Samples, expected: np.ndarray) -> str:
 
 
 HEAD = (
-    "| volumes | mean error, mm | above 3 mm, % | rank: entropy | rank: expected | AUC: entropy | AUC: expected "
-    "| mean expected, mm | calibration error, mm |\n|---|---|---|---|---|---|---|---|---|"
+    "| volumes | mean error, mm | above 3 mm, % | rank in one registration: entropy | expected "
+    "| rank: entropy | expected | AUC: entropy | expected | mean expected, mm | calibration error, mm |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -224,16 +231,12 @@ def tables(measured: dict[Case, Samples], test_seed: int) -> str:
         return measured[case].expected(by or trained[SCANS[case.scan].preset].both_ways)
 
     def rows(chosen: list[Case], model: Callable[[Case], ErrorModel | None]) -> tuple[str, str]:
-        lines, everything = [], []
-        for scan in dict.fromkeys(case.scan for case in chosen):
-            own = [case for case in chosen if case.scan == scan]
-            samples = Samples.joined([measured[case] for case in own])
-            predicted = np.concatenate([expected(case, model(case)) for case in own])
-            lines.append(row(scan, samples, predicted))
-            everything.append((samples, predicted))
-        joined = Samples.joined([samples for samples, _ in everything])
-        together = np.concatenate([predicted for _, predicted in everything])
-        lines.append(row("all", joined, together))
+        parts = {case: (measured[case], expected(case, model(case))) for case in chosen}
+        scans = dict.fromkeys(case.scan for case in chosen)
+        lines = [row(scan, [part for case, part in parts.items() if case.scan == scan]) for scan in scans]
+        lines.append(row("all", list(parts.values())))
+        joined = Samples.joined([samples for samples, _ in parts.values()])
+        together = np.concatenate([predicted for _, predicted in parts.values()])
         return "\n".join([HEAD, *lines]), reliability_table(together, joined.errors)
 
     others = {
@@ -261,7 +264,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--keep", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0, 1, 2], help="the last one tests, the others calibrate"
+    )
     parser.add_argument("--write", action="store_true", help="put the result into the package and Docs")
     arguments = parser.parse_args()
     arguments.keep.mkdir(parents=True, exist_ok=True)
@@ -269,7 +274,7 @@ def main() -> None:
         case: Samples.of(measure(case, arguments.data, arguments.keep), number)
         for number, case in enumerate(cases(arguments.seeds))
     }
-    text = tables(measured, arguments.seeds - 1)
+    text = tables(measured, arguments.seeds[-1])
     if arguments.write:
         for calibrated in calibrate(measured, None).values():
             calibrated.write(CALIBRATION_FOLDER)
