@@ -58,6 +58,22 @@ def test_refinement_can_be_left_out_and_joined_to_any_method(
     assert len(set(errors)) == 3
 
 
+def test_local_weights_are_a_volume_to_look_at(
+    voxelopt: Command, phantom_files: dict[str, Path], tmp_path: Path
+) -> None:
+    pair = ["register", phantom_files["fixed"], phantom_files["moving"], "-o", tmp_path / "out", "--align", "moments"]
+    options = ["adam.regulariser=spatially-varying", "adam.hyperprior_weight=0.0001", "adam.steps=10"]
+    options.append("grid.max_voxels=20000")
+    done = voxelopt(*pair, "--refine", "adam", *(word for o in options for word in ("--set", o)), "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+    stiffness = sitk.ReadImage(str(tmp_path / "out" / "stiffness.nii.gz"))
+    fixed = sitk.ReadImage(str(phantom_files["fixed"]))
+    assert stiffness.GetSize() == fixed.GetSize()
+    np.testing.assert_allclose(stiffness.GetOrigin(), fixed.GetOrigin(), atol=1e-3)
+    values = sitk.GetArrayFromImage(stiffness)
+    assert 0 < values.min() < values.max() <= 1 + 1e-5
+
+
 def test_every_name_is_known_to_what_runs_it() -> None:
     for method in METHODS:
         settings = with_method(load_preset("lung-ct"), method)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ def bend_to_landmarks(
         reached = fixed + _sampled(found, fixed)
         if float((targets - reached).norm(dim=1).max()) < _NEAR:
             break
-    return Solution(found, backward, solution.evidence)
+    return dataclasses.replace(solution, displacement=found, backward=backward)
 
 
 def landmark_section(

@@ -27,7 +27,9 @@ OUTPUTS = (
     "jacobian.nii.gz",
     "report.json",
     "report.html",
+    "stiffness.nii.gz",
 )
+"""All but the last always; that where a refinement finds it."""
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,8 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
     report["timings_s"] = clock.timings()
     watcher.step("inspect", 1.0, "Registered.")
     determinant = fixed_grid.place(sitk.GetImageFromArray(jacobian))
-    return Result(displacement, inverse, valid, warped, entropy, determinant, expected, report)
+    stiffness = None if solution.stiffness is None else _on_fixed_voxels(solution.stiffness, work, inputs.fixed)
+    return Result(displacement, inverse, valid, warped, entropy, determinant, expected, report, stiffness)
 
 
 def _on_fixed_grid(

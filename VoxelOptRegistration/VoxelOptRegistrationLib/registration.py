@@ -58,7 +58,8 @@ class Result:
     displacement: the whole mapping on the fixed grid, float64 (Z, Y, X, 3), LPS mm, moving point minus fixed point.
     inverse_displacement: the same the other way on the moving grid; inverse_valid, bool (Z, Y, X), where it leads
     into the fixed volume's field of view. warped (moving's pixel type), entropy (float32, [0, 1], 1 = no signal),
-    jacobian (float32) and expected_error (float32, mm) lie on the fixed grid. report: see `inspection.report`.
+    jacobian (float32) and expected_error (float32, mm) lie on the fixed grid, and so does stiffness
+    (float32, 1 = as elsewhere), where a refinement found it. report: see `inspection.report`.
     """
 
     displacement: np.ndarray
@@ -69,3 +70,4 @@ class Result:
     jacobian: sitk.Image
     expected_error: sitk.Image
     report: dict[str, Any]
+    stiffness: sitk.Image | None = None

@@ -23,6 +23,8 @@ def save(result: Result, inputs: Inputs, folder: Path) -> None:
     write_transform(inverse, folder / "inverse_transform.h5")
     for name in ("warped", "entropy", "jacobian", "expected_error"):
         write_image(getattr(result, name), folder / f"{name}.nii.gz")
+    if result.stiffness is not None:
+        write_image(result.stiffness, folder / "stiffness.nii.gz")
     gallery = draw_gallery(
         inputs.fixed,
         inputs.moving,

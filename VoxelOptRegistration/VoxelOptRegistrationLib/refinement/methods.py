@@ -35,9 +35,8 @@ def refine(
     if settings.refine == "none":
         return solution
     trusts = (fixed_trust, moving_trust)
-    refined = _REFINEMENTS[settings.refine](
-        solution.displacement, fixed, moving, settings, *trusts, report, checkpoint
-    ).displacement
+    refined = _REFINEMENTS[settings.refine](solution.displacement, fixed, moving, settings, *trusts, report, checkpoint)
+    field = refined.displacement
     levels = [known_level(features, trust) for features, trust in zip((fixed, moving), trusts, strict=True)]
-    evidence = match_evidence(levels[0], levels[1], refined, solver_options(settings), solution.evidence.disagreement)
-    return Solution(refined, solution.backward, evidence)
+    evidence = match_evidence(levels[0], levels[1], field, solver_options(settings), solution.evidence.disagreement)
+    return Solution(field, solution.backward, evidence, refined.weights)

@@ -36,16 +36,19 @@ class Solution:
     """What was found. evidence: see there; it keeps the grid of the features, also where a refinement goes finer.
 
     displacement: fixed -> moving, (3, Z, Y, X), voxels. backward: moving -> fixed, likewise, where it was solved.
+    stiffness: how stiff the field was held at every voxel, (Z, Y, X), 1 = as elsewhere, from a refinement that finds it.
     """
 
     displacement: Tensor
     backward: Tensor | None
     evidence: Evidence
+    stiffness: Tensor | None = None
 
     def on_processor(self) -> Solution:
         """The same in the processor's memory."""
         backward = None if self.backward is None else self.backward.cpu()
-        return Solution(self.displacement.cpu(), backward, self.evidence.on_processor())
+        stiffness = None if self.stiffness is None else self.stiffness.cpu()
+        return Solution(self.displacement.cpu(), backward, self.evidence.on_processor(), stiffness)
 
 
 Report = Callable[[float, str, Callable[[], Tensor] | None], None]
