@@ -200,7 +200,7 @@ def test_nodes_are_created_only_when_the_run_succeeds(start: Start) -> None:
     check_known(job.result)
     after = node_counts()
     assert after["vtkMRMLTransformNode"] == 1
-    assert after["vtkMRMLScalarVolumeNode"] == before["vtkMRMLScalarVolumeNode"] + 3
+    assert after["vtkMRMLScalarVolumeNode"] == before["vtkMRMLScalarVolumeNode"] + 4
     assert job.result.outputInverseTransformNode is None
 
 

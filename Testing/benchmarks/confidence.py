@@ -176,7 +176,8 @@ against the distance that they are really off."""
 LANDMARK_HEAD = (
     "| phase | landmarks | mean error, mm | mean expected, mm | rank | AUC above 3 mm |\n|---|---|---|---|---|---|"
 )
-MARK = "## Measured"
+FIRST_TABLE = OWN.partition("\n")[0]
+"""Where the page begins to be written by this script."""
 
 
 def reliability_table(expected: np.ndarray, errors: np.ndarray) -> str:
@@ -287,8 +288,8 @@ def main() -> None:
     print(text)
     if arguments.write:
         page = REPOSITORY / "Docs" / "Confidence.md"
-        before, _, _ = page.read_text(encoding="utf-8").partition(MARK)
-        page.write_text(f"{before}{MARK}\n\n{text}", encoding="utf-8", newline="\n")
+        before, _, _ = page.read_text(encoding="utf-8").partition(FIRST_TABLE)
+        page.write_text(f"{before}{text}", encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -59,7 +59,9 @@ def summary_rows(report: dict[str, Any]) -> list[Row]:
 def _calibration_words(expected: dict[str, Any]) -> str:
     """What stands behind the expected error."""
     if expected.get("calibrated"):
-        words = f"calibrated for the preset {expected['calibration']} on synthetic deformations"
+        words = (
+            f"calibrated for the preset {expected['calibration']} on synthetic deformations, real errors can be larger"
+        )
     else:
         words = "not calibrated for these settings, so read it as a ranking, not as mm"
     return words if expected.get("both_ways", True) else f"{words}; one direction was solved, so it is less sure"

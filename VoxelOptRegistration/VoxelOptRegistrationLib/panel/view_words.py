@@ -49,7 +49,7 @@ def view_words(view: View | None) -> str:
         ),
         View.EXPECTED_ERROR: _(
             "Colored by how far off the result is to be expected, green 0 to red 6 mm. Calibrated on synthetic "
-            "deformations: it does not know about missing anatomy."
+            "deformations; real errors can be larger, most of all where anatomy is missing."
         ),
         View.JACOBIAN: _(
             "Blue: smaller in the moving volume than in the fixed one; orange: larger; gray: same size. "

@@ -142,7 +142,7 @@ def _expected_error(report: dict[str, Any]) -> list[Measure]:
     expected = report.get("expected_error", {})
     hint = _("In the body; not calibrated for these settings, so read it as a ranking")
     if expected.get("calibrated"):
-        hint = _("In the body; calibrated on synthetic deformations, which do not cover missing anatomy")
+        hint = _("In the body; calibrated on synthetic deformations, real errors can be larger")
     return [
         Measure(_("Expected error, mean"), None, expected.get("mean_mm"), "mm", hint),
         Measure(_("Expected error, 95 % below"), None, expected.get("p95_mm"), "mm", hint),
