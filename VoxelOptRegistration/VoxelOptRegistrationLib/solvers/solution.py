@@ -36,7 +36,7 @@ class Solution:
     """What was found. evidence: see there; it keeps the grid of the features, also where a refinement goes finer.
 
     displacement: fixed -> moving, (3, Z, Y, X), voxels. backward: moving -> fixed, likewise, where it was solved.
-    stiffness: how stiff the field was held at every voxel, (Z, Y, X), 1 = as elsewhere, from a refinement that finds it.
+    stiffness: how stiff the field was held at every voxel, (Z, Y, X), 1 = as elsewhere, where a refinement finds it.
     """
 
     displacement: Tensor
