@@ -65,7 +65,7 @@ def test_one_table_of_own_and_other_programs_and_its_comparison(
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert {path.name for path in out.iterdir()} == {f"benchmark.{suffix}" for suffix in ("md", "csv", "json")}
     rows = rows_of(out)
-    assert list(rows) == [("phantom", name) for name in ("before", "voxelopt", "demons", "greedy")]
+    assert list(rows) == [("phantom", name) for name in ("before", "voxelopt + local-ncc", "demons", "greedy")]
     before, own, demons, greedy = rows.values()
     assert greedy["status"] == "not installed" and "picsl_greedy" in greedy["note"]
     assert own["default"] == "yes" and demons["default"] == ""
@@ -84,7 +84,8 @@ def test_one_table_of_own_and_other_programs_and_its_comparison(
     done = voxelopt("benchmark", *some, "-o", tmp_path / "again", "--program", "before", "--compare", better)
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
     assert "1 of the table's numbers got worse: phantom, before: Dice" in done.stderr
-    assert "Worse: phantom, before: Dice" in done.stdout and "voxelopt: only in the kept table" in done.stdout
+    assert "Worse: phantom, before: Dice" in done.stdout
+    assert "voxelopt + local-ncc: only in the kept table" in done.stdout
     assert (tmp_path / "again" / "benchmark.json").exists()
 
 
