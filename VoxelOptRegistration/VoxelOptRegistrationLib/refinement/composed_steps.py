@@ -18,7 +18,7 @@ from ..options import DescentOptions
 from .forces import Force
 
 _LONGEST_STEP = 1.5
-"""Of an update with its momentum, voxels: steps of this length on smoothed updates still do not fold."""
+"""Of an update with its momentum, voxels: the smoothness of updates holds folds off for about as far."""
 
 
 def descend(
