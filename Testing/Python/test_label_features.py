@@ -144,6 +144,7 @@ def test_117_labels_take_no_more_channels_than_16() -> None:
 
 SETTINGS = Settings(
     align=Alignment.NONE,
+    refine="none",
     device="cpu",
     grid=GridOptions(max_voxels=40_000),
     features=FeatureOptions(name="labels"),

@@ -25,13 +25,15 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
 
 def test_every_stage_that_a_run_goes_through_has_words(stages: ModuleType) -> None:
     calls = []
-    for file in ("pipeline.py", "worker/server.py"):
+    for file in ("pipeline.py", "solving.py", "worker/server.py"):
         tree = ast.parse((MODULE / "VoxelOptRegistrationLib" / Path(file)).read_text(encoding="utf-8"))
         calls += [
-            node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "watcher.step"
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("watcher.step", "problem.report")
         ]
     keys = {ast.literal_eval(call.args[0]) for call in calls}
-    assert {"align", "solve", "inspect"} <= keys
+    assert {"align", "solve", "refine", "inspect"} <= keys
     for key in keys:
         assert stages.stage_words(key) != key and stages.stage_words(key)[0].isupper()
 

@@ -14,6 +14,7 @@ from VoxelOptRegistrationLib.errors import ComputationError
 from VoxelOptRegistrationLib.worker.client import WorkerClient
 from VoxelOptRegistrationLib.worker.data import Callbacks
 from VoxelOptRegistrationLib.worker.job import JobState
+from VoxelOptRegistrationLib.worker.protocol import PROTOCOL
 from worker_support import empty, gone, request, stand_in_client, until
 
 
@@ -43,7 +44,7 @@ def fake_torch(folder: Path, code: str) -> Path:
 def test_hello_comes_first_and_without_torch(tmp_path: Path) -> None:
     path = fake_torch(tmp_path / "fake", "import os; os._exit(9)")
     hello, *rest = converse(tmp_path, '{"type":"shutdown"}', python_path=path)
-    assert hello["type"] == "hello" and hello["protocol"] == 1 and hello["version"] == __version__
+    assert hello["type"] == "hello" and hello["protocol"] == PROTOCOL and hello["version"] == __version__
     assert hello["pid"] > 0 and rest == []
 
 

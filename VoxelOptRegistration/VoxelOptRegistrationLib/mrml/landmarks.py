@@ -7,6 +7,7 @@ import slicer
 
 from ..errors import InputError
 from .geometry import RAS_FROM_LPS, as_transform, to_world
+from .translation import tr as _
 from .volumes import PlacedVolume, kind_of
 
 
@@ -25,22 +26,31 @@ def landmark_pairs(
     if fixed_node is None and moving_node is None:
         return None, None
     if fixed_node is None or moving_node is None:
-        given = "moving" if fixed_node is None else "fixed"
-        raise InputError(f"Only {given} landmarks are chosen.", "Choose the same points in both volumes, or none.")
-    for node, role in ((fixed_node, "fixed"), (moving_node, "moving")):
+        raise InputError(
+            _("Only moving landmarks are chosen.") if fixed_node is None else _("Only fixed landmarks are chosen."),
+            _("Choose the same points in both volumes, or none."),
+        )
+    for node in (fixed_node, moving_node):
         if not node.IsA("vtkMRMLMarkupsNode"):
-            raise InputError(f"The {role} landmarks '{node.GetName()}' are a {kind_of(node)}.", "Choose a point list.")
+            raise InputError(
+                _("The landmarks '{name}' are a {kind}.").format(name=node.GetName(), kind=kind_of(node)),
+                _("Choose a point list."),
+            )
     counts = [node.GetNumberOfControlPoints() for node in (fixed_node, moving_node)]
     if counts[0] != counts[1]:
         raise InputError(
-            f"'{fixed_node.GetName()}' has {counts[0]} points and '{moving_node.GetName()}' has {counts[1]}.",
-            "Place the same points in the same order in both.",
+            _("'{fixed}' has {first} points and '{moving}' has {second}.").format(
+                fixed=fixed_node.GetName(), first=counts[0], moving=moving_node.GetName(), second=counts[1]
+            ),
+            _("Place the same points in the same order in both."),
         )
     placed = [i for i in range(counts[0]) if all(_is_placed(node, i) for node in (fixed_node, moving_node))]
     if not placed:
         raise InputError(
-            f"'{fixed_node.GetName()}' and '{moving_node.GetName()}' have no pair of placed points.",
-            "Place the same points in the same order in both.",
+            _("'{fixed}' and '{moving}' have no pair of placed points.").format(
+                fixed=fixed_node.GetName(), moving=moving_node.GetName()
+            ),
+            _("Place the same points in the same order in both."),
         )
     return _world_points(fixed_node, placed, fixed), _world_points(moving_node, placed, moving)
 
