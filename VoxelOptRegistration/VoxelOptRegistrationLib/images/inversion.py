@@ -12,11 +12,17 @@ from torch import Tensor
 from .displacement import affine_map, on_grid
 from .grid import Grid
 
-_TOLERANCE = 0.01
-"""Voxels: an inverse is exact enough when it maps back this close."""
+_TOLERANCE = 0.03
+"""Voxels: an inverse is exact enough when it maps back this close; between its voxels it is off by more in any case."""
 _COARSE_START = 200_000
 """Voxels of the target from which on the inverse is first sought on voxels twice as large."""
 _SLAB_POINTS = 500_000
+_PLAIN_STEPS = 4
+"""Steps with the affine map alone; what they do not bring home takes the slopes of the field into account."""
+_ASIDE = 0.25
+"""Voxels at which slopes are measured."""
+_SMALLEST_SLOPE = 0.02
+"""Determinant below which slopes say nothing."""
 
 
 def invert_displacement(
@@ -26,9 +32,9 @@ def invert_displacement(
 
     total: (Z, Y, X, 3) LPS mm on `grid`, linear between its voxels and constant beyond them. Fixed-point iteration
     x <- x + A^-1 (y - x - total(x)), A the affine map nearest to the mapping, from x = A^-1 y (Chen et al., Med Phys
-    35, 2008, for A = identity), on coarser voxels of `target` first; a step that does not help is halved. Returns
-    displacements x - y, float64 (Z, Y, X, 3) LPS mm; valid, bool (Z, Y, X): True where x lies in the field of view of
-    `grid` and maps back within a tenth of a voxel; and the mean distance |y - x - total(x)| there, mm.
+    35, 2008, for A = identity), on coarser voxels of `target` first, then Newton's method where that is not enough.
+    Returns displacements x - y, float64 (Z, Y, X, 3) LPS mm; valid, bool (Z, Y, X): True where x lies in the field of
+    view of `grid` and maps back within a tenth of a voxel; and the mean distance |y - x - total(x)| there, mm.
     """
     residual = _Residual(total, grid)
     bends = _bends(residual, target, iterations)
@@ -124,23 +130,52 @@ def _solve_(e: Tensor, start: Tensor, residual: _Residual, iterations: int) -> T
     """Bring e (..., 3), in place, to where nothing is missing; returns the distances in mm (...)."""
     missing = residual.at(start, e)
     error = residual.distance(missing)
+    plain = 0
+    # While most points still move, all of them go: picking some costs more than moving them.
+    while plain < _PLAIN_STEPS and float((error > residual.tolerance).float().mean()) > 0.5:
+        trial = e + missing
+        rest = residual.at(start, trial)
+        distance = residual.distance(rest)
+        better = distance < error
+        torch.where(better, distance, error, out=error)
+        torch.where(better[..., None], trial, e, out=e)
+        torch.where(better[..., None], rest, missing, out=missing)
+        plain += 1
     active = (error.flatten() > residual.tolerance).nonzero()[:, 0]
     flat_e, flat_start, flat_missing = (points.view(-1, 3) for points in (e, start, missing))
     flat_error = error.view(-1)
     step = torch.ones(len(active), 1)
-    for _ in range(iterations):
+    for iteration in range(plain, iterations):
         if not len(active):
             break
-        trial = flat_e[active] + step * flat_missing[active]
+        place, direction = flat_e[active], flat_missing[active]
+        if iteration >= _PLAIN_STEPS:
+            direction = _newton(place, flat_start[active], residual, direction)
+        trial = place + step * direction
         rest = residual.at(flat_start[active], trial)
         distance = residual.distance(rest)
         better = distance < flat_error[active]
         kept = active[better]
         flat_e[kept], flat_missing[kept], flat_error[kept] = trial[better], rest[better], distance[better]
-        step = torch.where(better[:, None], (1.5 * step).clamp_max(1.0), 0.5 * step)
-        going = (flat_error[active] > residual.tolerance) & (step[:, 0] > 0.01)
+        going = flat_error[active] > residual.tolerance
+        if iteration >= _PLAIN_STEPS:
+            step = torch.where(better[:, None], (1.5 * step).clamp_max(1.0), 0.5 * step)
+            going &= step[:, 0] > 0.01
         active, step = active[going], step[going]
     return error
+
+
+def _newton(e: Tensor, start: Tensor, residual: _Residual, missing: Tensor) -> Tensor:
+    """The step (n, 3) that ends what is missing (n, 3) if that changes linearly; where it folds, the missing itself."""
+    columns = []
+    for axis in range(3):
+        aside = torch.zeros(3)
+        aside[axis] = _ASIDE
+        columns.append((residual.at(start, e - aside) - residual.at(start, e + aside)) / (2 * _ASIDE))
+    slopes = torch.stack(columns, dim=-1)
+    sound = torch.linalg.det(slopes) > _SMALLEST_SLOPE
+    slopes[~sound] = torch.eye(3)
+    return torch.linalg.solve(slopes, missing[..., None])[..., 0]
 
 
 def _nearest_affine(total: np.ndarray, grid: Grid) -> np.ndarray:
