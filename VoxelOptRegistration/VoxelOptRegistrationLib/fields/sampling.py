@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..kernels import warping
+from ..kernels.runtime import compiles
 from ..options import Border
 from .slabs import slices_of
 
@@ -30,6 +32,8 @@ def warp(volume: Tensor, displacement: Tensor, border: Border = Border.REPLICATE
     if torch.is_grad_enabled() and (volume.requires_grad or displacement.requires_grad):
         z, y, x = displacement.shape[1:]
         return sample(volume, identity_grid((z, y, x), displacement.device, displacement.dtype) + displacement, border)
+    if compiles(volume, displacement):
+        return warping.warp(volume, displacement, border)
     result = volume.new_empty((volume.shape[0], *displacement.shape[1:]))
     whole = displacement.device.type != "cpu"
     for start, end in [(0, displacement.shape[1])] if whole else slices_of(displacement.shape, _SLAB_VOXELS):

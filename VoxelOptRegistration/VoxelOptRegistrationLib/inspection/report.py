@@ -63,8 +63,10 @@ def describe_image(image: sitk.Image, name: str) -> dict[str, Any]:
 
 
 def software_versions() -> dict[str, str]:
-    """Versions of this software, Python, torch, SimpleITK and numpy, and the operating system."""
+    """Versions of this software, Python, torch, SimpleITK and numpy, what computes, and the operating system."""
     import torch  # slow to import; a report can be drawn without it
+
+    from ..kernels.runtime import kernels_in_use
 
     return {
         "VoxelOptRegistration": __version__,
@@ -72,6 +74,7 @@ def software_versions() -> dict[str, str]:
         "torch": str(torch.__version__),
         "SimpleITK": sitk.Version_VersionString(),
         "numpy": np.__version__,
+        "kernels": kernels_in_use(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
     }
 

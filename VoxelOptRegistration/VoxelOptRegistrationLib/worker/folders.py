@@ -10,6 +10,7 @@ import stat
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import ComputationError
@@ -51,12 +52,17 @@ def create_job_folder(base: Path, token: str) -> Path:
 def remove_folder(folder: Path, patience: float = 1.0) -> bool:
     """Remove `folder` with its content, trying again for `patience` seconds; True when it is gone.
 
-    Another thread may just be writing into it, and Windows keeps files that a virus scanner looks at.
+    Another thread may just be writing into it: under another name, which a sweep knows too, it is out of that thread's
+    reach. Windows keeps files that a virus scanner looks at, and lets a folder with open files not be renamed.
     """
     deadline = time.monotonic() + patience
+    doomed = folder.with_name(f"{folder.name}-removed")
     while True:
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
+        with suppress(OSError):
+            folder.rename(doomed)
+        for place in (folder, doomed):
+            shutil.rmtree(place, ignore_errors=True)
+        if not folder.exists() and not doomed.exists():
             return True
         if time.monotonic() > deadline:
             return False
