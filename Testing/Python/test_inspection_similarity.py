@@ -95,6 +95,15 @@ def test_body_of_a_cropped_scan_ignores_the_padding():
     assert found[:, 8:22, 8:22].all() and not found[:, :4].any()
 
 
+def test_air_does_not_stand_out_from_a_padding_that_nobody_named():
+    ct = np.full((10, 40, 40), -1000, np.int16)
+    ct[:, :3] = -2048
+    ct[:, 8:32, 8:32] = 30
+    ct[:, 15:25, 15:25] = -850
+    found = body_mask(image(ct))
+    assert found[:, 8:32, 8:32].all() and found.mean() < 0.45
+
+
 def test_translation_and_its_inverse_are_consistent():
     grid = Grid.of(image(np.zeros((12, 14, 16)), spacing=(2.0, 1.0, 3.0)))
     forward = np.tile([2.0, 1.0, -3.0], (12, 14, 16, 1))

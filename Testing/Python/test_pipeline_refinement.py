@@ -170,3 +170,21 @@ def test_the_largest_budget_can_be_multiplied(phantom: Phantom) -> None:
     most = GridOptions(max_voxels=LARGEST_BUDGET)
     (_, (finest, _)) = solving._stages(problem_with(2**34, phantom, grid=most))
     assert max(finest.spacing) == pytest.approx(min(phantom.fixed.GetSpacing()), rel=0.1)
+
+
+def test_what_lies_beyond_the_window_has_no_say() -> None:
+    """Noise of air that the window cuts off neither attracts nor counts as something known about the field."""
+    rng = np.random.default_rng(0)
+    smooth = sitk.SmoothingRecursiveGaussian(sitk.GetImageFromArray(rng.normal(0, 1, (20, 24, 24))), 2.0)
+    body = np.clip(sitk.GetArrayFromImage(smooth) * 900, -150, 230)
+    body[:, :, 15:] = -900
+
+    def scan(array: np.ndarray, air_noise: float) -> sitk.Image:
+        noise = rng.normal(0, air_noise, array.shape)
+        return sitk.GetImageFromArray(np.where(array < -800, array + noise, array).astype(np.float32))
+
+    chosen = dataclasses.replace(settings_of("local-ncc"), background=None, descent=DescentOptions())
+    moved = np.roll(body, 1, axis=1)
+    fields = [register(Inputs(scan(body, n), scan(moved, n)), chosen).displacement for n in (0.0, 100.0)]
+    assert np.abs(fields[0]).max() > 0.5
+    np.testing.assert_allclose(fields[1], fields[0], atol=1e-4)

@@ -115,7 +115,7 @@ def _stepped(problem: Problem, solution: Solution, levels: tuple[Level, Level], 
         volumes = problem.sampled(grid)
         field = resize_displacement(field, grid.size_zyx)
         if index == 0:
-            field = extended(field, volumes[0].values, volumes[0].trust, options.extension_passes)
+            field = extended(field, _windowed(problem, volumes[0]), volumes[0].trust, options.extension_passes)
         told = _step_report(problem.report("refine", REFINING, grid), done, total, grid, iterations)
         field = descend(field, _force(problem, volumes, grid), iterations, options, told, watcher.check)
         done += iterations * grid.voxels
@@ -148,9 +148,14 @@ def _force(problem: Problem, volumes: tuple[Sampled, Sampled], grid: Grid) -> Fo
     trusts = (volumes[0].trust, volumes[1].trust)
     if problem.settings.refine == "features":
         return FeatureForce.of(*problem.features(volumes, grid), trusts)
-    window = problem.settings.features.window
-    images = [volume.values if window is None else volume.values.clamp(*window) for volume in volumes]
+    images = [_windowed(problem, volume) for volume in volumes]
     return CorrelationForce.of(images[0], images[1], trusts, problem.settings.descent)
+
+
+def _windowed(problem: Problem, volume: Sampled) -> Tensor:
+    """The volume (Z, Y, X) within the preset's window of intensities, so that nothing beyond it is compared."""
+    window = problem.settings.features.window
+    return volume.values if window is None else volume.values.clamp(*window)
 
 
 def _step_report(tell: Report, done: int, total: int, grid: Grid, iterations: int) -> Callable[[int, Tensor], None]:

@@ -9,7 +9,7 @@ from .forces import standardised
 from .local_correlation import LocalCorrelation
 
 _RADIUS = 2
-_HALF_KNOWN = 0.02
+_HALF_KNOWN = 0.1
 """Local standard deviation, as a share of the whole image's, at which a place is half known."""
 
 
