@@ -1,4 +1,4 @@
-"""The best candidate of every voxel in one pass over the scores; the twins of `solvers.coupling` and of the parabolas of
+"""The best candidate of every voxel in one pass; the twins of `solvers.coupling` and of the parabolas of
 `solvers.subvoxel`.
 """
 

@@ -15,9 +15,9 @@ _THINNEST_PART = 16
 
 
 def smooth(volume: Tensor, side: tuple[Tensor, Tensor, Tensor], border: Border, passes: int) -> Tensor:
-    """volume (C, Z, Y, X) smoothed along axes 0, 1, 2 in turn, `passes` times; see `ThreeTapFilter`. Overwrites it or not.
+    """volume (C, Z, Y, X) smoothed along axes 0, 1, 2 in turn, `passes` times, in its own memory or not.
 
-    side: one weight volume (Z, Y, X) per axis.
+    side: one weight volume (Z, Y, X) per axis, see `ThreeTapFilter`.
     """
     from .loops import filtering
 

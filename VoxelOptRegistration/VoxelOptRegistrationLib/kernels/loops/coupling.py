@@ -31,7 +31,7 @@ def _keep_better(score: Any, added: Any, number: Any, best: Any, chosen: Any) ->
 
 @compiled
 def choose(scores: Any, smooth: Any, linear: Any, table: Any, result: Any, start: int, stop: int) -> None:
-    """result (3, Z, N) = the candidate of `table` (K, 3) with the largest score (K, Z, N) + linear (K, 4) . (smooth, 1),
+    """result (3, Z, N) = the row of `table` (K, 3) with the largest score (K, Z, N) + linear (K, 4) . (smooth, 1),
     the first of equals.
     """
     count, _, size = scores.shape
@@ -68,7 +68,7 @@ def _peak(stay: Any, ahead: Any, behind: Any, smooth: Any, coupling: Any, least:
 
 @compiled
 def find_peaks(scores: Any, smooth: Any, coupling: Any, least: Any, result: Any, start: int, stop: int) -> None:
-    """result (3, Z, N) = the peaks of the coupled parabolas through scores (7, Z, N): stay, three ahead, three behind."""
+    """result (3, Z, N) = peaks of the coupled parabolas through scores (7, Z, N): stay, 3 ahead, 3 behind."""
     for z in range(start, stop):
         for axis in range(3):
             _peak(
