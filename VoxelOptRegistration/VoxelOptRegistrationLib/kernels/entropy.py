@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 
 from .runtime import arrays, in_slabs
@@ -14,7 +16,8 @@ def entropies(scores: Tensor, sharpness: float) -> Tensor:
     count, depth, *plane = scores.shape
     result = scores.new_empty((depth, *plane))
     s, e = arrays(scores, result)
-    in_slabs(
-        entropy.entropies, result.shape, s.reshape(count, depth, -1), s.dtype.type(sharpness), e.reshape(depth, -1)
-    )
+    real = s.dtype.type
+    uniform = real(math.log(count))
+    flat = s.reshape(count, depth, -1), real(sharpness), uniform, e.reshape(depth, -1)
+    in_slabs(entropy.entropies, result.shape, *flat)
     return result

@@ -20,8 +20,13 @@ def displacement_entropy(scores: Tensor, sharpness: float, scale: EntropyScale) 
     extremes to [0, 1], as released; there a constant volume has no extremes and gives 1 everywhere.
     """
     entropy = loops.entropies(scores, sharpness) if compiles(scores) else _entropies(scores, sharpness)
+    return scaled_entropy(entropy, len(scores), scale)
+
+
+def scaled_entropy(entropy: Tensor, count: int, scale: EntropyScale) -> Tensor:
+    """Entropy (Z, Y, X) over `count` candidates, in nats, to `scale`; may be written over."""
     if scale is EntropyScale.CANDIDATES:
-        return entropy.div_(math.log(len(scores))).clamp_(0.0, 1.0)
+        return entropy.div_(math.log(count)).clamp_(0.0, 1.0)
     low, high = entropy.amin(), entropy.amax()
     if float(high) <= float(low):
         return torch.ones_like(entropy)

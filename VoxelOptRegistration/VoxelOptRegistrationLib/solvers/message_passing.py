@@ -24,8 +24,8 @@ class ThreeTapFilter:
     side: tuple[Tensor, Tensor, Tensor]
     border: Border
 
-    def smooth(self, volume: Tensor, passes: int) -> Tensor:
-        """volume (C, Z, Y, X) after `passes`, channel by channel, in its own memory or not."""
+    def smooth_(self, volume: Tensor, passes: int) -> Tensor:
+        """volume (C, Z, Y, X) smoothed, channel by channel. It may be written over; what is returned counts."""
         if compiles(volume, *self.side):
             return filtering.smooth(volume, self.side, self.border, passes)
         buffer = torch.empty_like(volume[0])

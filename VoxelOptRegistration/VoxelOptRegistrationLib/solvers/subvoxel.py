@@ -33,12 +33,12 @@ def subvoxel_step(fixed: Level, moving: Level, options: VoxelOptOptions, checkpo
     checkpoint()
     entropy = displacement_entropy(scores, options.sharpness, options.entropy_scale)
     messages = entropy_filter(entropy, options.sigma_low, options.sigma_high, options.border, options.smoothing)
-    scores = messages.smooth(scores, options.prefilter_passes)
+    scores = messages.smooth_(scores, options.prefilter_passes)
     smooth = torch.zeros_like(scores[:3])
     peaks = _compiled_peaks(scores) if compiles(scores) else _peaks(scores)
     for coupling in options.couplings:
         checkpoint()
-        smooth = messages.smooth(peaks(smooth, coupling), options.passes)
+        smooth = messages.smooth_(peaks(smooth, coupling), options.passes)
     return exponential(smooth, options.squarings, options.border)
 
 

@@ -82,11 +82,11 @@ def level_step(
     checkpoint()
     entropy = displacement_entropy(scores, options.sharpness, options.entropy_scale)
     messages = entropy_filter(entropy, options.sigma_low, options.sigma_high, options.border, options.smoothing)
-    scores = messages.smooth(scores, options.prefilter_passes)
-    smooth = messages.smooth(best_displacement(scores, candidates, options.ties), options.passes)
+    scores = messages.smooth_(scores, options.prefilter_passes)
+    smooth = messages.smooth_(best_displacement(scores, candidates, options.ties), options.passes)
     for coupling in options.couplings:
         checkpoint()
         best = best_displacement(scores, candidates, options.ties, smooth, coupling)
-        smooth = messages.smooth(best, options.passes)
+        smooth = messages.smooth_(best, options.passes)
     del scores, messages
     return exponential(smooth, options.squarings, options.border)

@@ -38,8 +38,11 @@ def _exponential(exponents: Any, powers: Any, result: Any) -> None:
 
 
 @compiled
-def entropies(scores: Any, sharpness: Any, entropy: Any, start: int, stop: int) -> None:
-    """entropy (Z, N) of the softmax of sharpness * scores (K, Z, N), shares below 1e-6 counted as 1e-6."""
+def entropies(scores: Any, sharpness: Any, uniform: Any, entropy: Any, start: int, stop: int) -> None:
+    """entropy (Z, N) of the softmax of sharpness * scores (K, Z, N), shares below 1e-6 counted as 1e-6.
+
+    uniform: ln K. Everything is relative to it, so that equal scores have exactly this entropy.
+    """
     count, _, size = scores.shape
     block = 256
     exponents = np.empty((count, block), np.float32)
@@ -64,13 +67,14 @@ def entropies(scores: Any, sharpness: Any, entropy: Any, start: int, stop: int) 
                 _exponential(exponents[k, :n], powers[:n], shares[k, :n])
                 _add(total[:n], shares[k, :n])
             for x in range(n):
-                logarithm[x] = np.log(total[x])
+                logarithm[x] = np.log(total[x] / np.float32(count)) + uniform
                 top[x] = np.float32(1) / total[x]
-                total[x] = weighted[x] = np.float32(0)
+                total[x] = np.float32(1)
+                weighted[x] = np.float32(0)
             for k in range(count):
                 _add_share(shares[k, :n], exponents[k, :n], top[:n], logarithm[:n], total[:n], weighted[:n])
             for x in range(n):
-                entropy[z, begin + x] = np.log(total[x]) - weighted[x] / total[x]
+                entropy[z, begin + x] = logarithm[x] + np.log(total[x]) - weighted[x] / total[x]
 
 
 @compiled
@@ -93,10 +97,10 @@ def _add(total: Any, values: Any) -> None:
 
 @compiled
 def _add_share(values: Any, exponents: Any, scale: Any, logarithm: Any, total: Any, weighted: Any) -> None:
-    """total += p and weighted += p ln p of the shares p = values * scale."""
+    """Of shares p = e^t / Z = values * scale: total += what raising them adds, weighted += p (ln p + ln Z)."""
     for x in range(len(values)):
         share = values[x] * scale[x]
         small = share < _LEAST_SHARE
-        share = _LEAST_SHARE if small else share
-        total[x] += share
-        weighted[x] += share * (_LOG_LEAST_SHARE if small else exponents[x] - logarithm[x])
+        total[x] += _LEAST_SHARE - share if small else np.float32(0)
+        exponent = _LOG_LEAST_SHARE + logarithm[x] if small else exponents[x]
+        weighted[x] += (_LEAST_SHARE if small else share) * exponent
