@@ -24,6 +24,17 @@ def _add_difference(total: Any, moving: Any, fixed: Any, squared: bool) -> None:
 
 
 @compiled
+def _add_two_differences(total: Any, moving: Any, fixed: Any, more_moving: Any, more_fixed: Any, squared: bool) -> None:
+    if squared:
+        for x in range(len(total)):
+            first, second = moving[x] - fixed[x], more_moving[x] - more_fixed[x]
+            total[x] += first * first + second * second
+    else:
+        for x in range(len(total)):
+            total[x] += abs(moving[x] - fixed[x]) + abs(more_moving[x] - more_fixed[x])
+
+
+@compiled
 def _clear(values: Any) -> None:
     for x in range(len(values)):
         values[x] = np.float32(0)
@@ -72,9 +83,14 @@ def score_candidates(
             for k in range(len(candidates)):
                 offset = (candidates[k, 1] + margin) * length + candidates[k, 2] + margin
                 _clear(total)
-                for c in range(channels):
-                    there = m[c, candidates[k, 0] + margin]
-                    _add_difference(total[:used], there[offset : offset + used], f[c, margin : margin + used], squared)
+                i, end, last = candidates[k, 0] + margin, offset + used, margin + used
+                sums = total[:used]
+                for c in range(0, channels - 1, 2):
+                    first_moving, second_moving = m[c, i, offset:end], m[c + 1, i, offset:end]
+                    first_fixed, second_fixed = f[c, margin:last], f[c + 1, margin:last]
+                    _add_two_differences(sums, first_moving, first_fixed, second_moving, second_fixed, squared)
+                if channels % 2 == 1:
+                    _add_difference(sums, m[channels - 1, i, offset:end], f[channels - 1, margin:last], squared)
                 for y in range(count):
                     _scaled(total[y * length : y * length + width], -weight, scores[k, z, first + y])
 
