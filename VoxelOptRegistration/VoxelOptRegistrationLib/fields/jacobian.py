@@ -8,6 +8,7 @@ from torch import Tensor
 from ..kernels import jacobian as kernels
 from ..kernels.runtime import compiles
 
+
 def jacobian_determinant(displacement: Tensor) -> Tensor:
     """det(I + du/dx) at every voxel, (Z, Y, X), of a displacement (3, Z, Y, X) in voxels of its own grid.
 

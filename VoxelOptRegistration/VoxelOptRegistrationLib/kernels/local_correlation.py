@@ -31,7 +31,7 @@ def gradient(
     least: float,
     radius: int,
 ) -> Tensor:
-    """Derivative by the values of `moving`, (Z, Y, X); windows whose moving variance is at most `least` do not count."""
+    """Derivative by the values of `moving`, (Z, Y, X); windows where their variance is at most `least` do not count."""
     from .loops import local_correlation
 
     terms = fixed.new_empty((3, *fixed.shape))
@@ -39,8 +39,6 @@ def gradient(
     shares = torch.empty((0, 0, 0)) if share is None else share
     numbers = (np.float32(noise), np.float32(least))
     images = arrays(fixed, mean, variance, moving)
-    in_slabs(
-        local_correlation.coefficients, fixed.shape, *images, *arrays(shares), *numbers, radius, *arrays(terms)
-    )
+    in_slabs(local_correlation.coefficients, fixed.shape, *images, *arrays(shares), *numbers, radius, *arrays(terms))
     in_slabs(local_correlation.rise, fixed.shape, *arrays(terms, fixed, moving), radius, *arrays(result))
     return result

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from ..fields.algebra import compose
@@ -46,7 +45,7 @@ def descend(
             return displacement
         share = options.step / longest
         if options.momentum > 0.0:
-            speed = torch.zeros_like(update) if speed is None else speed
+            speed = update.new_zeros(update.shape) if speed is None else speed
             longest = _go_on(speed, options.momentum, update, share)
             update = speed if longest <= _LONGEST_STEP else speed * (_LONGEST_STEP / longest)
         else:

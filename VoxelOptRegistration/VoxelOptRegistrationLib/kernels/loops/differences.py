@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import compiled
+from .rows import clear, copy
 
 
 @compiled
@@ -42,7 +43,7 @@ def along_gradients(weights: Any, maps: Any, result: Any, start: int, stop: int)
     for z in range(start, stop):
         for y in range(result.shape[2]):
             for axis in range(3):
-                result[axis, z, y] = np.float32(0)
+                clear(result[axis, z, y])
             for c in range(maps.shape[0]):
                 _add_gradient(weights[c, z, y], maps[c], z, y, result)
 
@@ -50,9 +51,11 @@ def along_gradients(weights: Any, maps: Any, result: Any, start: int, stop: int)
 @compiled
 def moved_along_gradient(field: Any, values: Any, rate: Any, result: Any, start: int, stop: int) -> None:
     """result = field (3, Z, Y, X) + rate times the gradient of values (Z, Y, X)."""
-    rates = np.full(result.shape[3], rate, np.float32)
+    rates = np.empty(result.shape[3], np.float32)
+    for x in range(rates.size):
+        rates[x] = rate
     for z in range(start, stop):
         for y in range(result.shape[2]):
             for axis in range(3):
-                result[axis, z, y] = field[axis, z, y]
+                copy(field[axis, z, y], result[axis, z, y])
             _add_gradient(rates, values, z, y, result)

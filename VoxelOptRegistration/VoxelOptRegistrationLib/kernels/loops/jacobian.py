@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import compiled
+from .rows import clear, copy
 
 
 @compiled
@@ -23,6 +24,12 @@ def _add_product(a: Any, b: Any, c: Any, d: Any, e: Any, result: Any) -> None:
 
 
 @compiled
+def _add_one(row: Any) -> None:
+    for x in range(row.size):
+        row[x] += np.float32(1)
+
+
+@compiled
 def _lower(values: Any, result: Any) -> None:
     for x in range(result.size):
         result[x] = min(values[x], result[x])
@@ -34,7 +41,7 @@ def _determinants(along_z: Any, along_y: Any, along_x: Any, result: Any) -> None
     a, b, c = along_z[0], along_y[0], along_x[0]
     d, e, f = along_z[1], along_y[1], along_x[1]
     g, h, i = along_z[2], along_y[2], along_x[2]
-    result[:] = np.float32(0)
+    clear(result)
     _add_product(a, e, i, f, h, result)
     _add_product(b, f, g, d, i, result)
     _add_product(c, d, h, e, g, result)
@@ -56,7 +63,7 @@ def determinants(field: Any, result: Any, start: int, stop: int) -> None:
                 row, along = field[c, z, y], rows[2, c]
                 _subtract(row[2:], row, half, along[1 : width - 1])
                 along[0], along[width - 1] = row[1] - row[0], row[width - 1] - row[width - 2]
-                rows[c, c] += one
+                _add_one(rows[c, c])
             _determinants(rows[0], rows[1], rows[2], result[z, y])
 
 
@@ -77,11 +84,11 @@ def smallest_determinants(field: Any, result: Any, start: int, stop: int) -> Non
                     row, along = field[c, z, y], rows[side, 2, c]
                     _subtract(row[1:], row, one, along[side : side + width - 1])
                     along[0 if side == 1 else width - 1] = along[1 if side == 1 else width - 2]
-                    rows[side, c, c] += one
+                    _add_one(rows[side, c, c])
             for sides in range(8):
                 along_z, along_y, along_x = rows[sides & 1, 0], rows[(sides >> 1) & 1, 1], rows[sides >> 2, 2]
+                _determinants(along_z, along_y, along_x, corner)
                 if sides == 0:
-                    _determinants(along_z, along_y, along_x, result[z, y])
+                    copy(corner, result[z, y])
                 else:
-                    _determinants(along_z, along_y, along_x, corner)
                     _lower(corner, result[z, y])

@@ -1,4 +1,4 @@
-"""Loops of `kernels.local_correlation`. For every row of the result, the slices of its windows are summed into a ring of
+"""Loops of `kernels.local_correlation`. For every row of the result, its windows' slices are summed into a ring of
 rows, one for each y of the windows, these into one line, and that along x.
 """
 
@@ -9,12 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import compiled_exactly
-
-
-@compiled_exactly
-def _add(values: Any, result: Any) -> None:
-    for i in range(result.size):
-        result[i] += values[i]
+from .rows import add, clear, copy, multiply, scale
 
 
 @compiled_exactly
@@ -40,10 +35,10 @@ def _sum_rows(ring: Any, line: Any, sums: Any) -> None:
     side, width = ring.shape[0], ring.shape[2]
     centre = line[side // 2 : side // 2 + width]
     for term in range(3):
-        centre[:] = ring[0, term]
+        copy(ring[0, term], centre)
         for place in range(1, side, 2):
             _add_two(ring[place, term], ring[place + 1, term], centre)
-        sums[term] = line[:width]
+        copy(line, sums[term])
         for shift in range(1, side, 2):
             _add_two(line[shift:], line[shift + 1 :], sums[term])
 
@@ -56,7 +51,8 @@ def _sum_moments(fixed: Any, moving: Any, z: int, y: int, ring: Any, line: Any, 
     radius = side // 2
     for row in range(y + radius if y > 0 else -radius, y + radius + 1):
         rows = ring[row % side]
-        rows[:] = np.float32(0)
+        for term in range(3):
+            clear(rows[term])
         if row < 0 or row >= height:
             continue
         for k in range(max(z - radius, 0), min(z + radius + 1, depth)):
@@ -65,29 +61,12 @@ def _sum_moments(fixed: Any, moving: Any, z: int, y: int, ring: Any, line: Any, 
 
 
 @compiled_exactly
-def _one_by_side(index: int, size: int, radius: int) -> Any:
-    """1 / the voxels of a window around `index` that lie within an axis."""
-    return np.float32(1) / np.float32(min(index + radius + 1, size) - max(index - radius, 0))
-
-
-@compiled_exactly
-def _ones_by_side(size: int, radius: int) -> Any:
+def _ones_by_sides(size: int, radius: int) -> Any:
+    """1 / the voxels of windows that lie within an axis, (size,)."""
     result = np.empty(size, np.float32)
     for index in range(size):
-        result[index] = _one_by_side(index, size, radius)
+        result[index] = np.float32(1) / np.float32(min(index + radius + 1, size) - max(index - radius, 0))
     return result
-
-
-@compiled_exactly
-def _scale(values: Any, factor: Any, result: Any) -> None:
-    for i in range(result.size):
-        result[i] = factor * values[i]
-
-
-@compiled_exactly
-def _multiply(values: Any, factors: Any) -> None:
-    for i in range(values.size):
-        values[i] *= factors[i]
 
 
 @compiled_exactly
@@ -128,15 +107,16 @@ def moments(image: Any, radius: int, mean: Any, variance: Any, start: int, stop:
     ring = np.zeros((2 * radius + 1, 3, width), np.float32)
     line = np.zeros(width + 2 * radius, np.float32)
     sums = np.empty((3, width), np.float32)
-    along_x = _ones_by_side(width, radius)
+    along_z, along_y = _ones_by_sides(depth, radius), _ones_by_sides(height, radius)
+    along_x = _ones_by_sides(width, radius)
     by_size = np.empty(width, np.float32)
     for z in range(start, stop):
         for y in range(height):
             _sum_moments(image, image, z, y, ring, line, sums)
-            _scale(along_x, _one_by_side(z, depth, radius) * _one_by_side(y, height, radius), by_size)
+            scale(along_x, along_z[z] * along_y[y], by_size)
             _center(sums[0], sums[1], sums[2], sums[0], by_size)
-            mean[z, y] = sums[0]
-            variance[z, y] = sums[1]
+            copy(sums[0], mean[z, y])
+            copy(sums[1], variance[z, y])
 
 
 @compiled_exactly
@@ -160,12 +140,13 @@ def coefficients(
     ring = np.zeros((2 * radius + 1, 3, width), np.float32)
     line = np.zeros(width + 2 * radius, np.float32)
     sums = np.empty((3, width), np.float32)
-    along_x = _ones_by_side(width, radius)
+    along_z, along_y = _ones_by_sides(depth, radius), _ones_by_sides(height, radius)
+    along_x = _ones_by_sides(width, radius)
     by_size = np.empty(width, np.float32)
     for z in range(start, stop):
         for y in range(height):
             _sum_moments(fixed, moving, z, y, ring, line, sums)
-            _scale(along_x, _one_by_side(z, depth, radius) * _one_by_side(y, height, radius), by_size)
+            scale(along_x, along_z[z] * along_y[y], by_size)
             averages, spreads, covariances = sums[0], sums[1], sums[2]
             _center(averages, spreads, covariances, mean[z, y], by_size)
             slopes, curves, constants = terms[0, z, y], terms[1, z, y], terms[2, z, y]
@@ -173,9 +154,9 @@ def coefficients(
             _curves(slopes, covariances, spreads, least, curves)
             _constants(slopes, mean[z, y], averages, curves, constants)
             for term in range(3):
-                _multiply(terms[term, z, y], by_size)
+                multiply(terms[term, z, y], by_size)
                 if share.size > 0:
-                    _multiply(terms[term, z, y], share[z, y])
+                    multiply(terms[term, z, y], share[z, y])
 
 
 @compiled_exactly
@@ -190,12 +171,13 @@ def rise(terms: Any, fixed: Any, moving: Any, radius: int, result: Any, start: i
         for y in range(height):
             for row in range(y + radius if y > 0 else -radius, y + radius + 1):
                 rows = ring[row % side]
-                rows[:] = np.float32(0)
+                for term in range(3):
+                    clear(rows[term])
                 if row < 0 or row >= height:
                     continue
                 for k in range(max(z - radius, 0), min(z + radius + 1, depth)):
                     for term in range(3):
-                        _add(terms[term, k, row], rows[term])
+                        add(terms[term, k, row], rows[term])
             _sum_rows(ring, line, sums)
             for x in range(width):
                 result[z, y, x] = fixed[z, y, x] * sums[0, x] - moving[z, y, x] * sums[1, x] - sums[2, x]

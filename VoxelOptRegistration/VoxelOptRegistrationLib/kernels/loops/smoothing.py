@@ -7,12 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import compiled
-
-
-@compiled
-def _weigh(values: Any, weight: Any, result: Any) -> None:
-    for i in range(result.size):
-        result[i] = weight * values[i]
+from .rows import scale
 
 
 @compiled
@@ -34,17 +29,17 @@ def smooth(volume: Any, weights: Any, result: Any, start: int, stop: int) -> Non
     for c in range(channels):
         for z in range(start, stop):
             for y in range(height):
-                _weigh(volume[c, z, y], weights[0], plane[y])
+                scale(volume[c, z, y], weights[0], plane[y])
                 for i in range(1, radius + 1):
                     below, above = volume[c, max(z - i, 0), y], volume[c, min(z + i, depth - 1), y]
                     _add_pair(below, above, weights[i], plane[y])
             for y in range(height):
-                _weigh(plane[y], weights[0], centre)
+                scale(plane[y], weights[0], centre)
                 for i in range(1, radius + 1):
                     _add_pair(plane[max(y - i, 0)], plane[min(y + i, height - 1)], weights[i], centre)
-                line[:radius] = centre[0]
-                line[radius + width :] = centre[width - 1]
+                for i in range(radius):
+                    line[i], line[radius + width + i] = centre[0], centre[width - 1]
                 row = result[c, z, y]
-                _weigh(centre, weights[0], row)
+                scale(centre, weights[0], row)
                 for i in range(1, radius + 1):
                     _add_pair(line[radius - i :], line[radius + i :], weights[i], row)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import compiled
+from .rows import clear
 
 
 @compiled
@@ -27,10 +28,12 @@ def largest_squares(vectors: Any, result: Any, start: int, stop: int) -> None:
     """result (Z,) = squares of the longest vector (3, Z, Y, X) of every slice."""
     largest = np.empty(vectors.shape[3], np.float32)
     for z in range(start, stop):
-        largest[:] = np.float32(0)
+        clear(largest)
         for y in range(vectors.shape[2]):
             _raise_to_squares(vectors[0, z, y], vectors[1, z, y], vectors[2, z, y], largest)
-        result[z] = largest.max()
+        result[z] = np.float32(0)
+        for x in range(largest.size):
+            result[z] = max(result[z], largest[x])
 
 
 @compiled
