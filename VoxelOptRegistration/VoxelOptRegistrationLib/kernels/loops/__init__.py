@@ -10,3 +10,5 @@ compiled: Any = njit(
     nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc", "arcp"}, boundscheck=False
 )
 """Not a number stays one: loops test for it before it becomes an index."""
+compiled_exactly: Any = njit(nogil=True, cache=True, error_model="numpy", fastmath=False, boundscheck=False)
+"""For loops whose terms must cancel to the last bit where two images are equal: no multiplication joins an addition."""
