@@ -183,7 +183,7 @@ def test_every_method_and_refinement_can_be_chosen(panel: Panel) -> None:
     assert asked() == (None, "none")
     assert ui.changedOptionsNote.text == "1 changed from the preset."
     host.select(ui.presetSelector, "Fast look")
-    assert ui.refinementSelector.currentText == "As the preset or the method says" and asked() == (None, None)
+    assert ui.refinementSelector.currentText == "As preset or method says" and asked() == (None, None)
 
 
 def test_a_chosen_method_reaches_the_run_without_the_options_of_another(panel: Panel) -> None:

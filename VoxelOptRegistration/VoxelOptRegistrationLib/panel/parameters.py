@@ -109,7 +109,7 @@ class RefinementChoice(Enum):
     def label(self) -> str:
         """What the panel calls it."""
         return {
-            RefinementChoice.PRESET: _("As the preset or the method says"),
+            RefinementChoice.PRESET: _("As preset or method says"),
             RefinementChoice.NONE: _("None"),
             RefinementChoice.LOCAL_CORRELATION: _("Local correlation"),
             RefinementChoice.FEATURES: _("Features"),
