@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import slicer
 from panel_support import FIXED_SHAPE, Panel, add_pair, open_panel
 from slicer_scene import add_linear_transform, add_segmentation, add_volume, affine
 from VoxelOptRegistrationLib.mrml.parameters import changed_options, chosen_method, run_arguments
+from VoxelOptRegistrationLib.options import VoxelOptOptions
 from VoxelOptRegistrationLib.presets import (
     METHODS,
     REFINEMENTS,
+    apply_overrides,
     load_preset,
     preset_names,
     read_preset,
@@ -178,6 +181,9 @@ def test_every_method_and_refinement_can_be_chosen(panel: Panel) -> None:
         host.select(ui.refinementSelector, text)
         chosen.append(asked())
     assert chosen == [("voxelopt-paper", None if name == "none" else name) for name in REFINEMENTS]
+    arguments = run_arguments(panel.parameters)
+    settings = apply_overrides(with_method(load_preset("generic"), "voxelopt-paper"), arguments["options"])
+    assert settings.solver == replace(VoxelOptOptions.paper(), any_size=True)  # or hardly a grid could be registered
     host.select(ui.methodSelector, "As the preset says")
     host.select(ui.refinementSelector, "None")
     assert asked() == (None, "none")

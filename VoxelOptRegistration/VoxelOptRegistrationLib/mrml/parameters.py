@@ -196,11 +196,14 @@ def run_arguments(parameters: Parameters) -> dict[str, Any]:
     missing = missing_input(parameters)
     if missing is not Missing.NOTHING:
         raise InputError(_("The {what} is not chosen.").format(what=missing.value), _("Choose it first."))
+    method = chosen_method(parameters)
+    # As released it takes few grids; this changes nothing on those, and lets it have the others.
+    any_grid = {"solver.any_size": "true"} if method == "voxelopt-paper" else {}
     return {
         "fixedVolumeNode": parameters.fixedVolume,
         "movingVolumeNode": parameters.movingVolume,
         "preset": parameters.preset,
-        "method": chosen_method(parameters),
+        "method": method,
         "device": parameters.device,
         "outputTransformNode": parameters.outputTransform,
         "outputVolumeNode": parameters.outputVolume if parameters.placement.value != "transform" else None,
@@ -220,5 +223,5 @@ def run_arguments(parameters: Parameters) -> dict[str, Any]:
         "initialTransformNode": parameters.initialTransform,
         "fixedLandmarksNode": parameters.fixedLandmarks,
         "movingLandmarksNode": parameters.movingLandmarks,
-        "options": {"align": parameters.alignment.value, **changed_options(parameters)},
+        "options": {"align": parameters.alignment.value, **any_grid, **changed_options(parameters)},
     }
