@@ -64,7 +64,7 @@ def compute(volumes: Any, settings: dict[str, Any], watcher: Any) -> Any:
         for share in PREVIEW_SHARES if behaviour == "shown" else PREVIEW_SHARES[:1]:
             watcher.step("solve", 0.3 + share / 4, "Searching")
             watcher.preview(displacement_image(volumes.images["fixed"], share))
-            if behaviour == "shown":
+            if behaviour != "known":
                 time.sleep(PREVIEW_SECONDS)
     while behaviour == "slow":
         watcher.step("solve", 0.5, "Still searching")
