@@ -70,7 +70,7 @@ def test_stages_and_log_lines_are_shown(panel: Panel) -> None:
 
     panel.apply()
     panel.host.pump(note)
-    assert "Finding the deformation" in stages
+    assert any(stage.startswith("Finding the deformation") for stage in stages)  # the time left may follow
     assert values == sorted(values) and max(values) >= 50
     log = panel.ui.logText.plainText
     assert "A line for the log" in log and "Searching" in log and "Registered in" in log
