@@ -51,8 +51,9 @@ class VoxelOptRegistration(ScriptedLoadableModule):
         self.parent.helpText = _(
             "Deformable registration of CT and MR volumes. Choose the volume that stays (fixed), the one to bring onto "
             "it (moving) and a preset, then press Apply. The result is a displacement transform, the moving volume on "
-            "the fixed grid, and two maps to judge it by: displacement entropy (bright where the images do not decide "
-            "the displacement) and the Jacobian determinant (magenta where tissue would fold)."
+            "the fixed grid, and three maps to judge it by: displacement entropy (bright where the images do not "
+            "decide the displacement), the error to be expected, and the Jacobian determinant (magenta where tissue "
+            "would fold)."
         )
         self.parent.acknowledgementText = _(
             "The method: Zhang H, Zhang Y, Wang J, Chen X, Hu R, Tian X, Li G, Liu M. VoxelOpt: Voxel-Adaptive Message "

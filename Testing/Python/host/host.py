@@ -32,6 +32,8 @@ from .signals import slot_errors
 from .slices import write_png
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+HANGING_SECONDS = 120.0
+"""What has not happened by then, on a busy computer too, will not happen any more."""
 
 
 class Host:
@@ -186,7 +188,7 @@ class Host:
             QApplication.processEvents()
         self.check()
 
-    def pump(self, until: Callable[[], Any], timeout: float = 30.0) -> None:
+    def pump(self, until: Callable[[], Any], timeout: float = HANGING_SECONDS) -> None:
         """Let the event loop turn until the condition holds."""
         deadline = time.monotonic() + timeout
         while not until():

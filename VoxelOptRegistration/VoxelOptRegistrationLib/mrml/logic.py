@@ -11,7 +11,7 @@ import slicer
 
 from .. import __version__
 from ..errors import ComputationError, InputError
-from ..presets import apply_overrides, load_preset, settings_to_dict
+from ..presets import apply_overrides, load_preset, settings_to_dict, with_method
 from ..progress import Progress
 from ..worker.client import WorkerClient
 from ..worker.data import DeviceAnswer, ImageData, RegistrationOutcome, RegistrationRequest
@@ -96,6 +96,7 @@ class RegistrationLogic:
         fixedLandmarksNode: slicer.vtkMRMLMarkupsNode | None = None,
         movingLandmarksNode: slicer.vtkMRMLMarkupsNode | None = None,
         expectedErrorVolumeNode: slicer.vtkMRMLScalarVolumeNode | None = None,
+        method: str | None = None,
     ) -> RegistrationResult | RegistrationJob:
         """Find the displacement that brings the moving volume onto the fixed one.
 
@@ -116,7 +117,8 @@ class RegistrationLogic:
         livePreview: after every level of the search the moving volume is shown where the field so far puts it, under
         a transform node that is in the scene only during the run.
         logCallback: called with lines for a log pane.
-        options: single settings of the preset replaced, such as ``{"solver.levels": "4"}``.
+        method: solves in place of the preset's, with the refinement that belongs to it; one of `presets.METHODS`.
+        options: single settings of the preset (and method) replaced, such as ``{"solver.levels": "4"}``.
         waitForCompletion: True returns a `RegistrationResult` or raises `InputError`, `ComputationError`, `Cancelled`;
         False returns a `RegistrationJob` at once (after raising `InputError` for wrong input). completedCallback is
         called with the job when it has ended, well or not; progressCallback with each `Progress`.
@@ -143,7 +145,8 @@ class RegistrationLogic:
         }
         check_outputs(outputs, read)
         check_chains(fixedVolumeNode, movingVolumeNode, outputs, initialTransformNode)
-        settings = settings_to_dict(replace(apply_overrides(load_preset(preset), dict(options or {})), device=device))
+        base = with_method(load_preset(preset), method) if method else load_preset(preset)
+        settings = settings_to_dict(replace(apply_overrides(base, dict(options or {})), device=device))
         if (fixedSegmentationNode is None) != (movingSegmentationNode is None):
             raise InputError(
                 _("Only one segmentation is given."), _("Give both, so that their overlap can be measured, or none.")
