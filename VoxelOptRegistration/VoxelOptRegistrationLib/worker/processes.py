@@ -71,8 +71,9 @@ if sys.platform == "win32":
         """Windows keeps no group that would outlive process `pid`."""
 
     def spawn_options() -> dict[str, int]:
-        """Arguments of `subprocess.Popen` that hide the console and keep Ctrl-C away from the child."""
-        return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
+        """Arguments of `subprocess.Popen` that hide the console, keep Ctrl-C away from the child and let it give way."""
+        flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
+        return {"creationflags": flags | subprocess.BELOW_NORMAL_PRIORITY_CLASS}
 
 else:
 

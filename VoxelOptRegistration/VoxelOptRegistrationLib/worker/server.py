@@ -27,6 +27,7 @@ from .channel import Channel
 from .computation import Compute, find_devices, load_torch_once, run_pipeline
 from .failures import from_exception
 from .folders import folder_prefix, remove_folders
+from .priority import give_way
 from .processes import ProcessIdentity
 from .protocol import (
     AskDevices,
@@ -174,5 +175,6 @@ def serve(arguments: Sequence[str] | None = None, compute: Compute = run_pipelin
     parser.add_argument("--parent-started", default="")
     options = parser.parse_args(arguments)
     faulthandler.enable()
+    give_way(options.parent)
     parent = ProcessIdentity(options.parent, options.parent_started)
     return Server(options.folder, options.token, parent, compute).run()
