@@ -30,7 +30,7 @@ from VoxelOptRegistrationLib.mrml.logic import RegistrationLogic  # noqa: E402
 from VoxelOptRegistrationLib.mrml.preparation import Preparation  # noqa: E402
 from VoxelOptRegistrationLib.mrml.sample import add_sample_pair  # noqa: E402
 from VoxelOptRegistrationLib.worker.client import WorkerClient  # noqa: E402
-from VoxelOptRegistrationLib.worker.protocol import Hello, ProgressMessage, Result  # noqa: E402
+from VoxelOptRegistrationLib.worker.protocol import ProgressMessage, Result  # noqa: E402
 
 SHAPES = ((96, 80, 128), (192, 160, 256))
 LIMIT_SECONDS = 0.5

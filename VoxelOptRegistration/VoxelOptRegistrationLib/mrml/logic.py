@@ -15,6 +15,7 @@ from ..presets import apply_overrides, load_preset, settings_to_dict, with_metho
 from ..progress import Progress
 from ..worker.client import WorkerClient
 from ..worker.data import DeviceAnswer, ImageData, RegistrationOutcome, RegistrationRequest
+from ..worker.folders import shared_memory
 from .drawing import Scheduler
 from .environment import python_executable, require_torch, temporary_folder
 from .job import POLL_MILLISECONDS, Listeners, RegistrationJob
@@ -253,7 +254,7 @@ class RegistrationLogic:
 
     def _worker(self) -> WorkerClient:
         if self._client is None:
-            self._client = WorkerClient(python_executable(), folder=temporary_folder())
+            self._client = WorkerClient(python_executable(), folder=temporary_folder(), memory=shared_memory())
         return self._client
 
     def _completed(self, job: RegistrationJob) -> RegistrationResult:

@@ -1,4 +1,4 @@
-"""A registration gives way: who waits at the program is answered first, what computes in the background comes second."""
+"""A registration gives way: whoever sits at the program is answered first, what computes comes second."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def give_way(parent: int) -> None:
 
     Where the session is one of its own, so are all threads in it that other libraries have started already, and a
     launcher. Linux may share processors out among sessions before it looks at their processes, so the session is told
-    too; one that is the parent's as well is never touched. On Windows the process is born so: `processes.spawn_options`.
+    too; one that is the parent's as well is never touched. Windows: see `processes.spawn_options`.
     """
     if sys.platform == "win32":
         return

@@ -55,12 +55,12 @@ _PARENT_CHECK_SECONDS = 0.5
 class Server:
     """Runs jobs on the thread that calls `run`; two more threads listen and look after the parent.
 
-    base, token: where the client makes its job folders and what their names carry; parent: the client's process.
+    bases, token: where the client makes its job folders and what their names carry; parent: the client's process.
     compute: what a job does, see `computation.Compute`.
     """
 
-    def __init__(self, base: Path, token: str, parent: ProcessIdentity, compute: Compute) -> None:
-        self._base, self._token, self._parent, self._compute = base, token, parent, compute
+    def __init__(self, bases: Sequence[Path], token: str, parent: ProcessIdentity, compute: Compute) -> None:
+        self._bases, self._token, self._parent, self._compute = bases, token, parent, compute
         self._queue: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._cancelled_job = 0
         self._channel = Channel.take_standard_streams(self._abandon)
@@ -100,7 +100,8 @@ class Server:
 
     def _abandon(self) -> NoReturn:
         """Nobody waits for an answer any more: leave no files and end at once, whatever is being computed."""
-        remove_folders(self._base, self._token)
+        for base in self._bases:
+            remove_folders(base, self._token)
         os._exit(0)
 
     def _warm(self) -> None:
@@ -121,7 +122,8 @@ class Server:
     def _answer(self, message: Register) -> Result:
         if not message.folder.startswith(folder_prefix(self._token)) or Path(message.folder).name != message.folder:
             raise ProtocolError(f"{message.folder!r} is not a folder of this client.")
-        folder = self._base / message.folder
+        places = [base / message.folder for base in self._bases]
+        folder = next((place for place in places if place.is_dir()), places[0])
         previews = 0
 
         def progress(step: Progress) -> None:
@@ -169,7 +171,7 @@ def _release_memory() -> None:
 def serve(arguments: Sequence[str] | None = None, compute: Compute = run_pipeline) -> int:
     """Run a server with the client's command-line arguments; tests give a `compute` of their own."""
     parser = argparse.ArgumentParser(description="Registration process; started by a program, not by hand.")
-    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, nargs="+", required=True)
     parser.add_argument("--token", required=True)
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--parent-started", default="")
