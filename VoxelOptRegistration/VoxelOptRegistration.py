@@ -38,6 +38,11 @@ from VoxelOptRegistrationLib.panel.qa_section import QASection
 from VoxelOptRegistrationLib.panel.result_section import ResultSection
 from VoxelOptRegistrationLib.panel.run_section import RunSection
 
+WARM_SETTING = "VoxelOptRegistration/StartAhead"
+"""Slicer's user setting: false leaves the registration process unstarted until it is needed."""
+WARM_MILLISECONDS = 300
+"""Between opening the module and the start of the process, so that the panel is drawn first."""
+
 
 class VoxelOptRegistration(ScriptedLoadableModule):
     """What Slicer shows about the module before it is opened."""
@@ -75,6 +80,7 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._parameterNode: Any = None
         self._parameterNodeGuiTag: int | None = None
         self._importing = False
+        self._cleaned = False
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
 
@@ -105,6 +111,7 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
 
     def cleanup(self) -> None:
         """End the background process and let go of the scene; called when the module is unloaded or Slicer ends."""
+        self._cleaned = True
         self.run.close()
         self.devices.close()
         self.qa.close()
@@ -116,6 +123,15 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         if self._parameterNode is None:
             self.initializeParameterNode()
         self.updatePanel()
+        qt.QTimer.singleShot(WARM_MILLISECONDS, self.warm)
+
+    def warm(self) -> None:
+        """Start the registration process, which takes seconds, while the user is choosing volumes."""
+        if self._cleaned or not self.parent.isEntered:
+            return
+        wanted = slicer.util.toBool(slicer.app.userSettings().value(WARM_SETTING, True))
+        if wanted and not slicer.app.testingEnabled():
+            self.logic.warm()
 
     def exit(self) -> None:
         """The user goes to another module: the slice views show again what they showed before they were used here."""

@@ -99,4 +99,4 @@ def compute(volumes: Any, settings: dict[str, Any], watcher: Any) -> Any:
 if __name__ == "__main__":
     from VoxelOptRegistrationLib.worker.server import serve
 
-    sys.exit(serve(compute=compute))
+    sys.exit(serve(compute=compute, warm=lambda wanted: None))

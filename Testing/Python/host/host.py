@@ -48,6 +48,8 @@ class Host:
         new_scene()
         self.dialogs, self.packages, self.samples = Dialogs(), Packages(), SampleSources()
         self.application = qSlicerApplication(folder, size)
+        # Tests that do not look at it have no use for a process that computes beside them.
+        self.application.userSettings().setValue("VoxelOptRegistration/StartAhead", False)
         self.installation = install(self.application, self.dialogs, self.packages, self.samples)
         self._opened: list[tuple[str, Any]] = []
         slot_errors.clear()

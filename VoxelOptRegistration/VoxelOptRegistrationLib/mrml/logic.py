@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -17,7 +18,7 @@ from ..worker.client import WorkerClient
 from ..worker.data import DeviceAnswer, ImageData, RegistrationOutcome, RegistrationRequest
 from ..worker.folders import shared_memory
 from .drawing import Scheduler
-from .environment import python_executable, require_torch, temporary_folder
+from .environment import python_executable, require_torch, temporary_folder, torch_damage, torch_version
 from .job import POLL_MILLISECONDS, Listeners, RegistrationJob
 from .landmarks import landmark_pairs
 from .masks import label_images, mask_image
@@ -234,6 +235,15 @@ class RegistrationLogic:
             answered(DeviceAnswer(error=error))
             return
         self._await_answer()
+
+    def warm(self) -> None:
+        """Start the background process ahead of the first registration; where it cannot be, nothing happens."""
+        if torch_version() is None or torch_damage():
+            return
+        try:
+            self._worker().warm()
+        except ComputationError as error:
+            logging.getLogger(__name__).info("The registration process was not started ahead: %s", error)
 
     def _await_answer(self) -> None:
         if self._client is None or self._scheduler is None:

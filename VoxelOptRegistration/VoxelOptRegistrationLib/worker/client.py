@@ -117,8 +117,10 @@ class WorkerClient:
         self._running_child()
 
     def warm(self) -> None:
-        """Start the process and have it import torch, so that the first registration starts at once."""
-        self._running_child().send(Warm())
+        """Start the process, unless it runs, and have it get ready, so that the first registration starts at once."""
+        self.poll()
+        if self._child is None:
+            self._running_child().send(Warm())
 
     def register(self, request: RegistrationRequest, callbacks: Callbacks | None = None) -> Job:
         """Begin a registration; returns when the volumes are written to the job's private folder.
@@ -169,18 +171,18 @@ class WorkerClient:
 
     def poll(self, timeout: float = 0.0) -> None:
         """Deliver what has arrived, waiting up to `timeout` seconds for the first event."""
-        child = self._child
-        if child is not None and self._hello is None and time.monotonic() > self._start_deadline:
-            child.kill()
         block = timeout > 0
         while True:
             try:
                 source, event = self._events.get(block=block, timeout=timeout if block else None)
             except queue.Empty:
-                return
+                break
             block = False
             if source is self._child:
                 self._handle(source, event)
+        # Only now: nobody may have polled since the process said hello.
+        if self._child is not None and self._hello is None and time.monotonic() > self._start_deadline:
+            self._child.kill()
 
     def close(self) -> None:
         """End the process, and with it a job under way (as cancelled); nothing is left. A later call starts it anew."""

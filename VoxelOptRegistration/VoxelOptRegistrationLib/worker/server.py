@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from .. import __version__
+from ..caching import cache_folder
 from ..errors import RegistrationError
 from ..progress import Progress, Watcher
 from .channel import Channel
-from .computation import Compute, find_devices, load_torch_once, run_pipeline
+from .computation import Compute, find_devices, run_pipeline
 from .failures import from_exception
 from .folders import folder_prefix, remove_folders
 from .priority import give_way
@@ -45,10 +46,12 @@ from .protocol import (
     Shutdown,
     Warm,
 )
+from .warming import WarmUp, warm_up
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
+READY = "Ready for registrations."
 _PARENT_CHECK_SECONDS = 0.5
 
 
@@ -56,11 +59,14 @@ class Server:
     """Runs jobs on the thread that calls `run`; two more threads listen and look after the parent.
 
     bases, token: where the client makes its job folders and what their names carry; parent: the client's process.
-    compute: what a job does, see `computation.Compute`.
+    compute: what a job does, see `computation.Compute`; warm: what a `Warm` message does, see `warming.warm_up`.
     """
 
-    def __init__(self, bases: Sequence[Path], token: str, parent: ProcessIdentity, compute: Compute) -> None:
-        self._bases, self._token, self._parent, self._compute = bases, token, parent, compute
+    def __init__(
+        self, bases: Sequence[Path], token: str, parent: ProcessIdentity, compute: Compute, warm: WarmUp
+    ) -> None:
+        self._bases, self._token, self._parent = bases, token, parent
+        self._compute, self._warm_up = compute, warm
         self._queue: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._cancelled_job = 0
         self._channel = Channel.take_standard_streams(self._abandon)
@@ -76,6 +82,7 @@ class Server:
                 return 0
             if isinstance(message, Warm):
                 self._warm()
+                _release_memory()
             elif isinstance(message, AskDevices):
                 self._channel.send(_device_list())
             elif isinstance(message, Register):
@@ -106,7 +113,8 @@ class Server:
 
     def _warm(self) -> None:
         try:
-            load_torch_once()
+            self._warm_up(lambda: not self._queue.empty())
+            self._channel.send(Log(READY))
         except RegistrationError as error:
             self._channel.send(Failure(0, error.kind, error.text, error.remedy))
 
@@ -164,12 +172,16 @@ def _release_memory() -> None:
     """Give memory back, the device's too: an idle worker holds nothing that others could use."""
     gc.collect()
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
+    if not hasattr(torch, "Tensor"):
+        return  # Not loaded, or only half.
+    if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
 
 
-def serve(arguments: Sequence[str] | None = None, compute: Compute = run_pipeline) -> int:
-    """Run a server with the client's command-line arguments; tests give a `compute` of their own."""
+def serve(arguments: Sequence[str] | None = None, compute: Compute = run_pipeline, warm: WarmUp = warm_up) -> int:
+    """Run a server with the client's command-line arguments; tests give a `compute` and `warm` of their own."""
     parser = argparse.ArgumentParser(description="Registration process; started by a program, not by hand.")
     parser.add_argument("--folder", type=Path, nargs="+", required=True)
     parser.add_argument("--token", required=True)
@@ -178,5 +190,7 @@ def serve(arguments: Sequence[str] | None = None, compute: Compute = run_pipelin
     options = parser.parse_args(arguments)
     faulthandler.enable()
     give_way(options.parent)
+    # Beside the loops, where numba keeps them by default, others may not write or the next version may be installed.
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "compiled"))
     parent = ProcessIdentity(options.parent, options.parent_started)
-    return Server(options.folder, options.token, parent, compute).run()
+    return Server(options.folder, options.token, parent, compute, warm).run()
