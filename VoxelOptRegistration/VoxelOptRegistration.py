@@ -186,7 +186,8 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
     def start(self, **callbacks: Any) -> RegistrationJob:
         """Begin the registration that the parameter node describes, once everything it needs is installed."""
         self.qa.leave()
-        ensure_dependencies(Path(self.resourcePath("requirements.txt")), _("VoxelOpt Registration"))
+        if ensure_dependencies(Path(self.resourcePath("requirements.txt")), _("VoxelOpt Registration")):
+            self.logic.renew()
         job = self.logic.registerFromParameters(self._parameterNode, waitForCompletion=False, **callbacks)
         assert isinstance(job, RegistrationJob)
         return job

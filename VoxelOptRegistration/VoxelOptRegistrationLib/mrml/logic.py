@@ -245,6 +245,11 @@ class RegistrationLogic:
         except ComputationError as error:
             logging.getLogger(__name__).info("The registration process was not started ahead: %s", error)
 
+    def renew(self) -> None:
+        """End the background process, which is idle: only the next one knows what has been installed since."""
+        if self._client is not None:
+            self._client.close()
+
     def _await_answer(self) -> None:
         if self._client is None or self._scheduler is None:
             return
