@@ -109,7 +109,7 @@ def install_for_use() -> None:
 
 
 def install_for_tests() -> None:
-    """The tests' packages; what has no build for this computer (slicer-core, numba) is left out, and its tests say so."""
+    """The tests' packages; what has no build for this computer, such as slicer-core, is left out with its tests."""
     for extras in ("test", "checks,kernels"):
         try:
             install("--only-binary", "numba,llvmlite", "-e", f"{ROOT}[{extras}]")

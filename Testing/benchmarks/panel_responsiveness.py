@@ -7,9 +7,10 @@ panel's work and the drawing in them apart and together, and how much of it this
 waiting for a processor, for the other thread that VTK draws with, or for a file. What takes longest in drawing, the
 reslicing of the volumes, is done in Slicer too; what OpenGL does in software here, Slicer does on the graphics card.
 
-The limit holds for both: the work that a turn does on this thread (its processor time, which hardly depends on what else
-the computer does), and the turn by the clock, as a user feels it; the latter says something only where nothing but the
-registration computes. A process that has been started ahead, as the module does it, is used, unless --cold is given.
+The limit holds for both: the work that a turn does on this thread (its processor time, which hardly depends on what
+else the computer does), and the turn by the clock, as a user feels it; the latter says something only where nothing but
+the registration computes. The registration process has been started ahead, as the module does it, unless --cold is
+given.
 
     python Testing/benchmarks/panel_responsiveness.py [Z Y X] [--cold]
 """

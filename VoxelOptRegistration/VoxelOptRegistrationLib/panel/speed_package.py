@@ -16,7 +16,6 @@ SETTING = "VoxelOptRegistration/SpeedPackageOffered"
 
 def missing() -> bool:
     """Whether it is not installed; it is not imported to find out."""
-    importlib.invalidate_caches()
     try:
         importlib.metadata.version(NAME)
     except importlib.metadata.PackageNotFoundError:
@@ -50,4 +49,5 @@ def install(requirement: str) -> bool:
         logging.getLogger(__name__).warning("%s could not be installed, which only costs time: %s", NAME, error)
         slicer.app.userSettings().setValue(SETTING, requirement)
         return False
+    importlib.invalidate_caches()
     return not missing()

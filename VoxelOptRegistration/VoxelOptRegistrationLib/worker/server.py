@@ -172,7 +172,7 @@ def _release_memory() -> None:
     """Give memory back, the device's too: an idle worker holds nothing that others could use."""
     gc.collect()
     torch = sys.modules.get("torch")
-    if not hasattr(torch, "Tensor"):
+    if torch is None or not hasattr(torch, "Tensor"):
         return  # Not loaded, or only half.
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
