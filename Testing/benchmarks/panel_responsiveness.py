@@ -92,6 +92,8 @@ def main(size_zyx: tuple[int, int, int], ahead: bool) -> int:
         host.select(widget.ui.fixedSelector, pair.fixed)
         host.select(widget.ui.movingSelector, pair.moving)
         host.settle()
+        # The stand-in wraps a class of Qt when it is first used, which takes it 20 ms; inside Slicer they are there.
+        assert sys.modules["qt"].QApplication
         if ahead:
             widget.logic.warm()
             host.settle(WARM_SECONDS)
