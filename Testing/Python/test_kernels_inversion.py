@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from scipy.ndimage import gaussian_filter
-from VoxelOptRegistrationLib.images.displacement import displacement_transform
+from VoxelOptRegistrationLib.images.displacement import displacement_transform, jacobian_map, total_displacement
 from VoxelOptRegistrationLib.images.ends import field_at_ends, known_field_at_ends, values_at_ends
 from VoxelOptRegistrationLib.images.grid import Grid
 from VoxelOptRegistrationLib.images.inversion import invert_displacement
@@ -99,3 +99,19 @@ def test_images_that_float32_cannot_hold_stay_exact() -> None:
     image = sitk.GetImageFromArray(values)
     found = values_at_ends(image, np.zeros((3, 3, 3, 3)), image, 0.0)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(found), values)
+
+
+def test_the_displacement_in_mm_and_its_jacobian_are_their_twins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a coarser grid over the same field of view, on top of an affine alignment."""
+    work = GRID.resized((14, 15, 16))
+    u = np.moveaxis(bumpy(work, 6, 1.0), -1, 0).astype(np.float32)
+    alignment = sitk.AffineTransform(3)
+    alignment.SetMatrix((1.1, 0.1, 0.0, -0.2, 0.9, 0.1, 0.0, 0.05, 1.0))
+    alignment.SetTranslation((3.0, -2.0, 1.0))
+    total = total_displacement(u, work, GRID, alignment)
+    determinant = jacobian_map(total, GRID)
+    monkeypatch.setenv(SWITCH, "torch")
+    expected = total_displacement(u, work, GRID, alignment)
+    np.testing.assert_allclose(total, expected, atol=1e-9)
+    np.testing.assert_allclose(determinant, jacobian_map(expected, GRID), atol=1e-4)
+    assert determinant.std() > 0.05

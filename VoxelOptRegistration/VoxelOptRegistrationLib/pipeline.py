@@ -13,9 +13,8 @@ from .confidence.calibrations import calibration_for
 from .constraints import bend_to_landmarks, landmark_section
 from .devices import choose_device
 from .fields.folds import make_invertible
-from .fields.jacobian import jacobian_determinant
 from .images.alignment import AlignmentResult, prealign
-from .images.displacement import total_displacement, voxel_displacement
+from .images.displacement import jacobian_map, total_displacement, voxel_displacement
 from .images.ends import values_at_ends
 from .images.grid import Grid, plan_working_grid
 from .images.inverse_between_voxels import even_out_inverse
@@ -125,20 +124,14 @@ def _on_fixed_grid(
     """
     found = solution.displacement.numpy()
     total = total_displacement(found, work, fixed, alignment.transform)
-    jacobian = _jacobian(total, fixed)
+    jacobian = jacobian_map(total, fixed)
     if not invertible or jacobian.min() > 0:
         return total, jacobian
     identity = sitk.Transform(3, sitk.sitkIdentity)
     deformation = total_displacement(found, work, fixed, identity).astype(np.float32)
     mended = make_invertible(torch.from_numpy(voxel_displacement(deformation, fixed))).numpy()
     total = total_displacement(mended, fixed, fixed, alignment.transform)
-    return total, _jacobian(total, fixed)
-
-
-def _jacobian(displacement: np.ndarray, grid: Grid) -> np.ndarray:
-    """Jacobian determinant of the mapping in index units of `grid`, float32 (Z, Y, X)."""
-    field = voxel_displacement(displacement.astype(np.float32), grid)
-    return jacobian_determinant(torch.from_numpy(field)).numpy()
+    return total, jacobian_map(total, fixed)
 
 
 def _entropy_image(entropy: Tensor, work: Grid, fixed: sitk.Image) -> sitk.Image:

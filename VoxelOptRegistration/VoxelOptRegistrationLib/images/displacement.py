@@ -10,6 +10,9 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from ..fields.jacobian import jacobian_determinant
+from ..kernels import displacement as compiled
+from ..kernels.runtime import numba_serves
 from .grid import Grid
 from .transforms import affine_matrix
 
@@ -24,8 +27,13 @@ def total_displacement(u: np.ndarray, work: Grid, reference: Grid, alignment: si
     of `reference`, linear between them and constant beyond them.
     Returns float64 (Z, Y, X, 3), LPS mm, components (x, y, z).
     """
-    vectors = world_vectors(u, work)
     linear = affine_matrix(alignment)
+    steps = work.world_to_index @ reference.index_to_world
+    if linear is not None and numba_serves() and u.dtype == np.float32 and _same_axes(steps, reference):
+        to_world = (linear[:3, :3] @ work.index_to_world[:3, :3])[:, ::-1]
+        beyond = ((linear - np.eye(4)) @ reference.index_to_world)[:3]
+        return compiled.total_displacement(u, _all_neighbours(steps, work, reference), to_world, beyond)
+    vectors = world_vectors(u, work)
     if linear is not None:
         # alignment(p + D(p)) - p = A D(p) + (alignment(p) - p), and the second part is linear in the voxel's index.
         result = on_grid(vectors @ linear[:3, :3].T, work, reference)
@@ -47,12 +55,12 @@ def on_grid(vectors: np.ndarray, grid: Grid, target: Grid) -> np.ndarray:
         return np.array(vectors, np.float64)
     result = np.empty((*target.size_zyx, 3))
     steps = grid.world_to_index @ target.index_to_world
-    if np.abs(steps[:3, :3] - np.diag(np.diag(steps)[:3])).max() * max(target.size_zyx) > 1e-9:
+    if not _same_axes(steps, target):
         for slab, points in slabs(target):
             result[slab] = interpolate(vectors, grid, points)
         return result
     source = torch.from_numpy(np.ascontiguousarray(vectors, np.float64))
-    neighbours = [_neighbours(steps[c, c], steps[c, 3], grid.size_xyz[c], target.size_xyz[c]) for c in (2, 1, 0)]
+    neighbours = _all_neighbours(steps, grid, target)
     below, above, weight = neighbours[0]
     thickness = max(1, _SLAB_POINTS // 8 // (target.size_zyx[1] * target.size_zyx[2]))
     for start in range(0, target.size_zyx[0], thickness):
@@ -64,6 +72,16 @@ def on_grid(vectors: np.ndarray, grid: Grid, target: Grid) -> np.ndarray:
             plane = torch.lerp(plane.index_select(axis, low), plane.index_select(axis, high), share)
         result[part] = plane.numpy()
     return result
+
+
+def _same_axes(steps: np.ndarray, target: Grid) -> bool:
+    """Whether an index of `target` changes along one axis where `steps` (4 x 4) takes it along that same axis."""
+    return bool(np.abs(steps[:3, :3] - np.diag(np.diag(steps)[:3])).max() * max(target.size_zyx) <= 1e-9)
+
+
+def _all_neighbours(steps: np.ndarray, grid: Grid, target: Grid) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """`_neighbours` along z, y and x."""
+    return [_neighbours(steps[c, c], steps[c, 3], grid.size_xyz[c], target.size_xyz[c]) for c in (2, 1, 0)]
 
 
 def affine_map(grid: Grid, matrix: np.ndarray) -> np.ndarray:
@@ -79,6 +97,14 @@ def voxel_displacement(total: np.ndarray, grid: Grid) -> np.ndarray:
     """
     to_index = np.ascontiguousarray(grid.world_to_index[2::-1, :3], total.dtype)
     return (to_index @ total.reshape(-1, 3).T).reshape(3, *grid.size_zyx)
+
+
+def jacobian_map(total: np.ndarray, grid: Grid) -> np.ndarray:
+    """Jacobian determinant of p -> p + total(p), float32 (Z, Y, X), of (Z, Y, X, 3) LPS mm on `grid`."""
+    if numba_serves():
+        return compiled.jacobian(total, grid.index_to_world[:3, :3])
+    field = voxel_displacement(total.astype(np.float32), grid)
+    return jacobian_determinant(torch.from_numpy(field)).numpy()
 
 
 def displacement_image(total: np.ndarray, grid: Grid) -> sitk.Image:

@@ -16,6 +16,8 @@ from .grid import Grid
 
 _TOLERANCE = 0.03
 """Voxels: an inverse is exact enough when it maps back this close; between its voxels it is off by more in any case."""
+_VALID = 0.1
+"""Voxels within which a valid inverse maps back."""
 _COARSE_START = 200_000
 """Voxels of the target from which on the inverse is first sought on voxels twice as large."""
 _SLAB_POINTS = 500_000
@@ -40,19 +42,31 @@ def invert_displacement(
     """
     residual = _Residual(total, grid)
     bends, errors = _bends(residual, target, iterations)
-    inverse = affine_map(target, (residual.back - np.eye(4)) @ target.index_to_world)
+    rest = (residual.back - np.eye(4)) @ target.index_to_world
+    if numba_serves():
+        matrix, axes = _start_matrix(residual, target)[:3], grid.index_to_world[:3, :3]
+        limit, size = _VALID * residual.side, np.array(grid.size_xyz)
+        inverse, valid = inversion.placed(bends, errors, matrix, rest[:3], axes, limit, size)
+    else:
+        inverse, valid = _placed(bends, errors, residual, target, rest)
+    known = errors[torch.from_numpy(valid)]
+    return inverse, valid, float(known.sum(dtype=torch.float64)) / max(len(known), 1)
+
+
+def _placed(
+    bends: Tensor, errors: Tensor, residual: _Residual, target: Grid, rest: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Displacements (Z, Y, X, 3), mm, and where they are valid (Z, Y, X); rest: their affine part, 4 x 4, by index."""
+    grid = residual.grid
+    inverse = affine_map(target, rest)
     valid = np.empty(target.size_zyx, bool)
-    distance, count = 0.0, 0
     last = torch.tensor(grid.size_xyz, dtype=torch.float32) - 0.5
     for slab, start in _starts(residual, target):
-        e, error = bends[slab], errors[slab]
-        place = start + e
-        good = (error < 0.1 * residual.side) & ((place >= -0.5) & (place <= last)).all(dim=-1)
-        inverse[slab] += e.numpy() @ grid.index_to_world[:3, :3].T
-        valid[slab] = good.numpy()
-        distance += float(error[good].sum(dtype=torch.float64))
-        count += int(good.sum())
-    return inverse, valid, distance / max(count, 1)
+        place = start + bends[slab]
+        inside = ((place >= -0.5) & (place <= last)).all(dim=-1)
+        valid[slab] = ((errors[slab] < _VALID * residual.side) & inside).numpy()
+        inverse[slab] += bends[slab].numpy() @ grid.index_to_world[:3, :3].T
+    return inverse, valid
 
 
 class _Residual:
@@ -121,6 +135,8 @@ def _bends(residual: _Residual, target: Grid, iterations: int) -> tuple[Tensor, 
     matrix = _start_matrix(residual, target)
     change, to_world = residual.change.numpy().T, residual.to_world.numpy().T
     errors = inversion.solve_(bends, matrix[:3], residual.deviation, change, to_world, residual.tolerance)
+    if bool((errors <= residual.tolerance).all()):
+        return bends, errors
     for slab, start in _starts(residual, target):
         left = errors[slab] > residual.tolerance
         if left.any():

@@ -14,7 +14,7 @@ _BALL = ((0, 2, 1), (0, 1, 2), (1, 1, 1))
 
 
 def open_in_plane(mask: np.ndarray) -> np.ndarray:
-    """`mask`, bool (Z, Y, X), without what is narrower than three voxels within its slice; goes on beyond the border."""
+    """`mask`, bool (Z, Y, X), without what is narrower than three voxels in its slice; it goes on beyond the border."""
     kept = ~_spread(~mask, _IN_PLANE)
     return _spread(kept, _IN_PLANE)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import SimpleITK as sitk
+import torch
+import torch.nn.functional as functional
 
 from .planes import AnatomicalAxes
 from .statistics import find_folds
@@ -69,10 +71,9 @@ def _highest(values: np.ndarray, means: np.ndarray, block: list[int]) -> Index:
 
 
 def _block_means(values: np.ndarray, block: list[int]) -> np.ndarray:
-    for axis, size in enumerate(block):
-        edges = np.arange(0, values.shape[axis] - size + 1, size)
-        values = np.add.reduceat(values.take(range(edges[-1] + size), axis), edges, axis=axis) / size
-    return values
+    """Means of all whole blocks of `values`, float32."""
+    whole = torch.from_numpy(np.ascontiguousarray(values, np.float32))
+    return functional.avg_pool3d(whole[None], block)[0].numpy()
 
 
 def most_deformed(axes: AnatomicalAxes, jacobian: np.ndarray, body: np.ndarray) -> tuple[str, Index]:

@@ -36,3 +36,26 @@ def deviation_from(total: np.ndarray, linear: np.ndarray, affine: np.ndarray) ->
     matrices = [np.ascontiguousarray(matrix, np.float64) for matrix in (linear, affine)]
     in_slabs(inversion.affine_of, total.shape[:3], np.ascontiguousarray(total), *matrices, *arrays(result))
     return result
+
+
+def placed(
+    bends: Tensor,
+    error: Tensor,
+    start: np.ndarray,
+    affine: np.ndarray,
+    axes: np.ndarray,
+    limit: float,
+    size: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """affine (3 x 4) times the index (x, y, z, 1) plus axes (3 x 3) times `bends` (Z, Y, X, 3), float64 (Z, Y, X, 3).
+
+    And where `error` (Z, Y, X) is below `limit` and start (3 x 4) times the index, plus the bends, within a grid of
+    `size` (x, y, z) voxels: bool (Z, Y, X).
+    """
+    from .loops import inversion
+
+    inverse, valid = np.empty(bends.shape), np.empty(error.shape, bool)
+    matrices = [np.ascontiguousarray(matrix, np.float64) for matrix in (start, affine, axes)]
+    ends = np.asarray(size, np.float64) - 0.5
+    in_slabs(inversion.place, error.shape, *arrays(bends, error), *matrices, np.float64(limit), ends, inverse, valid)
+    return inverse, valid

@@ -11,7 +11,10 @@ from . import compiled
 
 @compiled
 def _between(place: Any, last: int) -> Any:
-    """The voxels below and above `place`, held within [0, last], and the weight of the upper; 0 for not a number."""
+    """The voxels below and above `place`, held within [0, last], and the weight of the upper: the same one for none.
+
+    0 for what is not a number.
+    """
     if not place > 0:
         return 0, 0, np.float32(0)
     if place >= last:
@@ -23,7 +26,7 @@ def _between(place: Any, last: int) -> Any:
 
 @compiled
 def _mixed(low: Any, high: Any, share: Any) -> Any:
-    return low + share * (high - low) if share > 0 else low
+    return low + share * (high - low)
 
 
 @compiled

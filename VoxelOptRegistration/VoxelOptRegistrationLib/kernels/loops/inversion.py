@@ -124,3 +124,31 @@ def solve(
                     for k in range(3):
                         trial[k] = e[k] + share * step[k]
                 error[z, y, x] = left
+
+
+@compiled
+def place(
+    bends: Any,
+    error: Any,
+    matrix: Any,
+    affine: Any,
+    to_mm: Any,
+    limit: Any,
+    ends: Any,
+    inverse: Any,
+    valid: Any,
+    start: int,
+    stop: int,
+) -> None:
+    """See `kernels.inversion.placed`."""
+    for z in range(start, stop):
+        for y in range(error.shape[1]):
+            for x in range(error.shape[2]):
+                a, b, c = bends[z, y, x, 0], bends[z, y, x, 1], bends[z, y, x, 2]
+                good = error[z, y, x] < limit
+                for k in range(3):
+                    goal = matrix[k, 0] * x + matrix[k, 1] * y + matrix[k, 2] * z + matrix[k, 3] + bends[z, y, x, k]
+                    good = good and goal >= -0.5 and goal <= ends[k]
+                    own = affine[k, 0] * x + affine[k, 1] * y + affine[k, 2] * z + affine[k, 3]
+                    inverse[z, y, x, k] = own + to_mm[k, 0] * a + to_mm[k, 1] * b + to_mm[k, 2] * c
+                valid[z, y, x] = good
