@@ -225,8 +225,9 @@ def chance_difference(fixed: CoarseVolume, moving: CoarseVolume) -> float:
     draw = torch.Generator().manual_seed(0)
     drawn = []
     for volume in (fixed, moving):
-        places = volume.descriptors[:, volume.region]
-        drawn.append(places[:, torch.randint(places.shape[1], (_PAIRS,), generator=draw)])
+        places = volume.region.flatten().nonzero()[:, 0]
+        places = places[torch.randint(len(places), (_PAIRS,), generator=draw)]
+        drawn.append(volume.descriptors.flatten(1)[:, places])
     return float((drawn[0] - drawn[1]).abs_().mean(dtype=torch.float64))
 
 

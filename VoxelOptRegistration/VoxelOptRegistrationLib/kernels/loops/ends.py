@@ -48,7 +48,8 @@ def at_ends(
                 if not (
                     -reach <= px < last_x + reach and -reach <= py < last_y + reach and -reach <= pz < last_z + reach
                 ):
-                    result[z, y, x, :] = default
+                    for k in range(values.shape[3]):
+                        result[z, y, x, k] = default
                     continue
                 x0, x1, dx = _between(px, last_x)
                 y0, y1, dy = _between(py, last_y)

@@ -73,9 +73,9 @@ def _newton(slopes: Any, value: Any, step: Any) -> None:
     d, e, f = -slopes[1, 0], np.float32(1) - slopes[1, 1], -slopes[1, 2]
     g, h, i = -slopes[2, 0], -slopes[2, 1], np.float32(1) - slopes[2, 2]
     determinant = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
-    step[:] = value
+    u, v, w = value[0], value[1], value[2]
+    step[0], step[1], step[2] = u, v, w
     if determinant > _SMALLEST_SLOPE:
-        u, v, w = value[0], value[1], value[2]
         step[0] = (u * (e * i - f * h) + v * (c * h - b * i) + w * (b * f - c * e)) / determinant
         step[1] = (u * (f * g - d * i) + v * (a * i - c * g) + w * (c * d - a * f)) / determinant
         step[2] = (u * (d * h - e * g) + v * (b * g - a * h) + w * (a * e - b * d)) / determinant
@@ -112,9 +112,11 @@ def solve(
                     length = _length(to_world, rest)
                     if length < left:
                         left = length
-                        e[:] = trial
-                        value[:] = rest
-                        slopes[:] = following
+                        for k in range(3):
+                            e[k] = trial[k]
+                            value[k] = rest[k]
+                            for axis in range(3):
+                                slopes[k, axis] = following[k, axis]
                         share = min(np.float32(1), np.float32(1.5) * share)
                     else:
                         share *= np.float32(0.5)

@@ -54,8 +54,9 @@ def _average_in_plane(total: Any, radius: int, line: Any, result: Any) -> None:
         _set_sum(above, total[y], below, middle)
         for k in range(2, radius + 1):
             _add(total[max(y - k, 0)], total[min(y + k, height - 1)], middle)
-        line[:radius] = middle[0]
-        line[radius + width :] = middle[width - 1]
+        for k in range(radius):
+            line[k] = middle[0]
+            line[radius + width + k] = middle[width - 1]
         _set_sum(line[radius - 1 : radius - 1 + width], middle, line[radius + 1 : radius + 1 + width], row)
         for k in range(2, radius + 1):
             _add(line[radius - k : radius - k + width], line[radius + k : radius + k + width], row)
@@ -84,9 +85,10 @@ def _less_smallest(descriptor: Any, z: int, smallest: Any, variance: Any) -> Non
     channels = np.float32(len(descriptor))
     for y in range(descriptor.shape[2]):
         rest = variance[z, y]
-        smallest[:] = descriptor[0, z, y]
-        rest[:] = np.float32(0)
-        for c in range(1, len(descriptor)):
+        for x in range(len(rest)):
+            smallest[x] = np.float32(np.inf)
+            rest[x] = np.float32(0)
+        for c in range(len(descriptor)):
             _lower(descriptor[c, z, y], smallest)
         for c in range(len(descriptor)):
             _take(smallest, descriptor[c, z, y], rest)
