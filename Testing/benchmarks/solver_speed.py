@@ -2,9 +2,10 @@
 
     python Testing/benchmarks/solver_speed.py [--shape 96 80 128] [--channels 12] [--threads 2] [--runs 5]
 
-Prints seconds (median of the runs), their ratio, and the peak memory of the default mode beyond the features, in
-units of one score volume. Ratios are of one direction without mending, as the twin does. Absolute seconds differ
-between computers.
+Prints seconds (median of the runs) of the literal twin, of plain torch and of the compiled loops, their ratios, the
+seconds of each stage, and the peak memory of the default mode beyond the features, in units of one score volume.
+Ratios are of one direction without mending, as the twin does. Absolute seconds differ between computers. The first run
+says what compiling the loops takes; loops that an earlier process compiled are read from the disk.
 """
 
 from __future__ import annotations
@@ -16,8 +17,24 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+STAGES = {
+    "build_pyramid": "pyramid",
+    "warp": "warped features",
+    "similarity_scores": "scores",
+    "displacement_entropy": "entropy",
+    "entropy_filter": "filter's weights",
+    "smooth_": "filter",
+    "best_displacement": "coupled maximum",
+    "exponential": "exponential",
+    "compose": "composition",
+    "upsample_displacement": "upsampling",
+    "make_inverse_consistent": "inverse consistency",
+    "make_invertible": "mending of folds",
+}
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPOSITORY / "VoxelOptRegistration"), str(REPOSITORY / "Testing" / "Python")]
@@ -31,7 +48,10 @@ import torch  # noqa: E402
 from solver_images import smooth_field, textured  # noqa: E402
 from torch import Tensor  # noqa: E402
 from VoxelOptRegistrationLib.fields.sampling import warp  # noqa: E402
+from VoxelOptRegistrationLib.kernels.runtime import SWITCH, kernels_in_use  # noqa: E402
 from VoxelOptRegistrationLib.options import VoxelOptOptions  # noqa: E402
+from VoxelOptRegistrationLib.solvers import driver, match_evidence, subvoxel, voxelopt  # noqa: E402
+from VoxelOptRegistrationLib.solvers.message_passing import ThreeTapFilter  # noqa: E402
 from VoxelOptRegistrationLib.solvers.pyramid import plan_levels  # noqa: E402
 from VoxelOptRegistrationLib.solvers.voxelopt import solve  # noqa: E402
 
@@ -48,6 +68,51 @@ def median_seconds(run: Callable[[], object], runs: int) -> float:
         run()
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)
+
+
+def seconds_of_stages(run: Callable[[], object]) -> dict[str, float]:
+    """Seconds that one run spends in each of `STAGES`; what it does besides them is "the rest"."""
+    seconds = dict.fromkeys(STAGES.values(), 0.0)
+
+    def timed(function: Callable[..., object], stage: str) -> Callable[..., object]:
+        def call(*arguments: object, **named: object) -> object:
+            start = time.perf_counter()
+            try:
+                return function(*arguments, **named)
+            finally:
+                seconds[stage] += time.perf_counter() - start
+
+        return call
+
+    places = [
+        (place, name)
+        for place in (voxelopt, subvoxel, match_evidence, driver, ThreeTapFilter)
+        for name in STAGES
+        if hasattr(place, name)
+    ]
+    originals = [getattr(place, name) for place, name in places]
+    try:
+        for (place, name), original in zip(places, originals, strict=True):
+            setattr(place, name, timed(original, STAGES[name]))
+        start = time.perf_counter()
+        run()
+        whole = time.perf_counter() - start
+    finally:
+        for (place, name), original in zip(places, originals, strict=True):
+            setattr(place, name, original)
+    return {**seconds, "the rest": whole - sum(seconds.values())}
+
+
+@contextmanager
+def plain_torch() -> Iterator[None]:
+    before = os.environ.get(SWITCH)
+    os.environ[SWITCH] = "torch"
+    try:
+        yield
+    finally:
+        os.environ.pop(SWITCH)
+        if before is not None:
+            os.environ[SWITCH] = before
 
 
 def peak_score_volumes(shape: tuple[int, int, int], channels: int, threads: int) -> float:
@@ -100,16 +165,29 @@ def main() -> None:
     fixed, moving = features(shape, arguments.channels)
     options = one_way()
     plan = plan_levels(shape, options)
+    modes = VoxelOptOptions()
+    first = median_seconds(lambda: solve(fixed[:, :16, :16, :16], moving[:, :16, :16, :16], modes), 1)
     solve(fixed, moving, options)
     fast = median_seconds(lambda: solve(fixed, moving, options), arguments.runs)
+    both = median_seconds(lambda: solve(fixed, moving, modes), arguments.runs)
+    stages = seconds_of_stages(lambda: solve(fixed, moving, modes))
+    with plain_torch():
+        torch_alone = median_seconds(lambda: solve(fixed, moving, options), arguments.runs)
+        torch_both = median_seconds(lambda: solve(fixed, moving, modes), 1)
+        torch_stages = seconds_of_stages(lambda: solve(fixed, moving, modes))
     slow = median_seconds(lambda: literal.solve_one_way(fixed, moving, options, plan), 1)
-    both = median_seconds(lambda: solve(fixed, moving, VoxelOptOptions()), arguments.runs)
     grid = " x ".join(map(str, shape))
     setting = f"{arguments.channels} channels, float32, {arguments.threads} threads, torch {torch.__version__}"
-    print(f"{grid} voxels, {setting}")
+    print(f"{grid} voxels, {setting}, {kernels_in_use()}")
+    print(f"first run, 16^3 voxels     {first:8.2f} s")
     print(f"literal twin, one way      {slow:8.2f} s")
+    print(f"plain torch, one way       {torch_alone:8.2f} s   1/{slow / torch_alone:.1f} of the twin")
     print(f"fast solver, one way       {fast:8.2f} s   1/{slow / fast:.1f} of the twin")
-    print(f"default mode (both ways, inverse consistency, mending) {both:8.2f} s")
+    print("default mode (both ways, inverse consistency, mending)")
+    print(f"{'':24}{'fast, s':>10}{'torch, s':>10}")
+    for stage, seconds in stages.items():
+        print(f"  {stage:22}{seconds:10.3f}{torch_stages[stage]:10.3f}")
+    print(f"  {'whole':22}{both:10.3f}{torch_both:10.3f}")
     if Path("/proc/self/clear_refs").exists():
         volumes = peak_score_volumes(shape, arguments.channels, arguments.threads)
         print(f"peak memory beyond the features: {volumes:.2f} score volumes")
