@@ -16,8 +16,6 @@ from .growth import Shape
 from .results import Line, Section
 
 MIB = 2**20
-_STEADY_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "1048576"}
-"""Blocks that are free go back to the system at once, so that what is resident is what is in use; costs time."""
 SOLVER_LEGEND = (
     "One way: a single direction, nothing averaged or mended, as the literal reference computes it; both ways: the "
     "default. Seconds: the best of several calls in turn, warm; of the reference its only one. Floor: the time that "
@@ -42,19 +40,14 @@ class Setting:
     interruption: Interruption
 
 
-def measured(name: str, shape: Shape, setting: Setting, variant: str | None = None) -> dict[str, Any]:
+def measured(name: str, shape: Shape, setting: Setting) -> dict[str, Any]:
     """What the task `name` of `solver.TASKS` measures in a process of its own.
 
     Raises `ComputationError` where it fails, `KeyboardInterrupt` when stopped.
     """
     words: dict[str, Any] = {"shape": shape, "channels": setting.channels, "device": setting.device}
     words["runs"] = setting.runs
-    more: dict[str, str] = {}
-    if variant is not None:
-        words["variant"] = variant
-        more = dict(_STEADY_MEMORY)
-    elif name == "solver_seconds":
-        more = {"NUMBA_CACHE_DIR": str(setting.work / "compiled")}
+    more = {"NUMBA_CACHE_DIR": str(setting.work / "compiled")}  # so that compiling is seen
     path = setting.work / "measured.json"
     command = [sys.executable, "-m", __package__, name, json.dumps(words), str(path)]
     finished = run_process(command, setting.conditions, setting.interruption, more)
@@ -72,7 +65,7 @@ def title(shape: Shape) -> str:
 
 def solver_section(shape: Shape, setting: Setting) -> tuple[Section, float]:
     """The solver's variants on one grid, and the memory's bytes per second."""
-    found = measured("solver_seconds", shape, setting)
+    found = measured("solver", shape, setting)
     seconds: Mapping[str, float] = found["seconds"]
     floor = found["bytes"] / found["bandwidth"]
     literal = seconds.get("literal reference")
@@ -88,7 +81,7 @@ def solver_section(shape: Shape, setting: Setting) -> tuple[Section, float]:
             values["times_plain"] = twin / each
         if variant == "kernels":
             values["compile_s"] = found["compile_seconds"]
-        peak = measured("solver_memory", shape, setting, variant)["peak_bytes"]
+        peak = found["peak_bytes"][variant]
         if peak is not None:
             values["peak_mib"] = peak / MIB
         name = variant if "both ways" in variant else f"{variant}, one way"
@@ -100,7 +93,7 @@ def solver_section(shape: Shape, setting: Setting) -> tuple[Section, float]:
 def operations_section(shape: Shape, setting: Setting, bandwidth: float) -> Section:
     """Every operation, in plain torch and with kernels where there are any."""
     lines = []
-    for name, found in measured("operation_seconds", shape, setting).items():
+    for name, found in measured("operations", shape, setting).items():
         plain, kernel = found["seconds"]["plain torch"], found["seconds"].get("kernels")
         values = {"plain_ms": 1e3 * plain, "over_floor": min(plain, kernel or plain) / (found["bytes"] / bandwidth)}
         if kernel is not None:

@@ -61,8 +61,8 @@ def _values(shape: Shape, seconds: float, peak_mib: float | None) -> dict[str, f
 
 
 def _solver_line(shape: Shape, name: str, rounds: int, setting: Setting) -> Line:
-    found = measured("solver_growth", shape, setting)
-    peak = measured("solver_memory", shape, setting, found["variant"])["peak_bytes"]
+    found = measured("growth", shape, setting)
+    peak = found["peak_bytes"]
     return Line(
         SOLVER, f"{name} ({title(shape)})", _values(shape, found["seconds"], None if peak is None else peak / MIB)
     )

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import torch
 
 from ...features.mind import mind_ssc
 from ...options import VoxelOptOptions
@@ -18,7 +13,8 @@ from ...solvers.voxelopt import solve
 from .. import literal_voxelopt
 from .generated import feature_pair
 from .operations import OPERATIONS, Volumes
-from .timing import Timed, copy_bandwidth, in_turn, kernels_off, kernels_used, synchronise
+from .peak_memory import peak_bytes
+from .timing import Timed, copy_bandwidth, in_turn, kernels_used
 from .traffic import FLOAT_BYTES, solve_bytes
 
 LITERAL, PLAIN, KERNELS = "literal reference", "plain torch", "kernels"
@@ -29,13 +25,12 @@ _WARM_SIDE = 20
 
 @dataclass(frozen=True)
 class Task:
-    """What is measured: grid (Z, Y, X), feature channels, torch's device, how often, and for memory which variant."""
+    """What is measured: grid (Z, Y, X), feature channels, torch's device, how often."""
 
     shape: tuple[int, int, int]
     channels: int
     device: str
     runs: int
-    variant: str = KERNELS
 
     @classmethod
     def of(cls, words: dict[str, Any]) -> Task:
@@ -69,17 +64,16 @@ def variants(task: Task) -> dict[str, Timed]:
     return found
 
 
-def solver_seconds(task: Task) -> dict[str, Any]:
-    """Seconds of every variant, measured in turn; those that kernels need to get ready; the least traffic of the
-    one-way solve, bytes, and what memory copies, bytes per second.
+def measure_solver(task: Task) -> dict[str, Any]:
+    """Seconds of every variant, measured in turn, and its peak memory beyond the features, bytes; the seconds that
+    kernels need to get ready; the least traffic of the one-way solve, bytes; what memory copies, bytes per second.
     """
     used, compiling = _warm(task)
-    calls = variants(task)
-    if not used:
-        calls = {name: timed for name, timed in calls.items() if not name.startswith(KERNELS)}
+    calls = {name: timed for name, timed in variants(task).items() if used or not name.startswith(KERNELS)}
     seconds = in_turn(calls, task.device)
     return {
         "seconds": seconds,
+        "peak_bytes": {name: peak_bytes(timed, task.device) for name, timed in calls.items()},
         "kernels": used,
         "compile_seconds": compiling,
         "bytes": solve_bytes(task.shape, task.channels, one_way()),
@@ -87,26 +81,14 @@ def solver_seconds(task: Task) -> dict[str, Any]:
     }
 
 
-def solver_growth(task: Task) -> dict[str, Any]:
-    """Seconds of the fastest variant both ways: kernels where there are any."""
+def measure_growth(task: Task) -> dict[str, Any]:
+    """Seconds and peak memory, bytes, of the fastest variant both ways: with kernels where there are any."""
     name = (KERNELS if _warm(task)[0] else PLAIN) + BOTH_WAYS
-    return {"variant": name, "seconds": in_turn({name: variants(task)[name]}, task.device)[name]}
+    timed = variants(task)[name]
+    return {"seconds": in_turn({name: timed}, task.device)[name], "peak_bytes": peak_bytes(timed, task.device)}
 
 
-def solver_memory(task: Task) -> dict[str, Any]:
-    """Peak memory of one solve beyond the features, bytes; None where the system does not tell."""
-    plain = not task.variant.startswith(KERNELS)
-    call = variants(task)[task.variant].call
-    _warm(task)
-    gc.collect()
-    held = _forget_peak(task.device)
-    with kernels_off(plain):
-        call()
-    synchronise(task.device)
-    return {"peak_bytes": None if held is None else _peak(task.device) - held}
-
-
-def operation_seconds(task: Task) -> dict[str, Any]:
+def measure_operations(task: Task) -> dict[str, Any]:
     """Every operation in plain torch and with what kernels there are, in turn; names of these; least bytes."""
     voxels = task.shape[0] * task.shape[1] * task.shape[2]
     small = Volumes((_WARM_SIDE,) * 3, task.channels, task.device)
@@ -126,7 +108,7 @@ def operation_seconds(task: Task) -> dict[str, Any]:
     return found
 
 
-TASKS = {call.__name__: call for call in (solver_seconds, solver_growth, solver_memory, operation_seconds)}
+TASKS = {"solver": measure_solver, "growth": measure_growth, "operations": measure_operations}
 
 
 def _warm(task: Task) -> tuple[list[str], float]:
@@ -141,27 +123,3 @@ def _warm(task: Task) -> tuple[list[str], float]:
     in_turn({PLAIN: Timed(small, True, 0)}, task.device)
     seconds = [in_turn({KERNELS: Timed(small, False, 0)}, task.device)[KERNELS] for _ in range(2)]
     return kernels_used(small), max(0.0, seconds[0] - seconds[1])
-
-
-def _forget_peak(device: str) -> int | None:
-    """Start counting the peak anew; what is held now, bytes. None where the system cannot."""
-    if device.startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats(device)
-        return torch.cuda.memory_allocated(device)
-    if not sys.platform.startswith("linux"):
-        return None
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return None
-    return _status("VmRSS")
-
-
-def _peak(device: str) -> int:
-    return torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else _status("VmHWM")
-
-
-def _status(key: str) -> int:
-    """A size of this process that Linux tells, bytes."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return int(next(line for line in lines if line.startswith(key)).split()[1]) << 10

@@ -17,7 +17,7 @@ from ... import kernels
 from ...kernels.runtime import SWITCH
 
 _KERNELS = Path(kernels.__file__).parent
-_NO_KERNELS = ("runtime", "__init__", "byte_floor")
+_NO_KERNELS = ("runtime", "__init__", "launching", "byte_floor")
 """Files of the package that compute nothing on volumes."""
 
 
@@ -60,16 +60,17 @@ def synchronise(device: str) -> None:
 
 @contextmanager
 def kernels_off(off: bool) -> Iterator[None]:
-    """Inside, plain torch alone serves, or else whatever is installed."""
-    earlier = os.environ.pop(SWITCH, None)
+    """With `off`, plain torch alone serves inside; else what is installed, unless the user has switched it off."""
+    earlier = os.environ.get(SWITCH)
     if off:
         os.environ[SWITCH] = "torch"
     try:
         yield
     finally:
-        os.environ.pop(SWITCH, None)
         if earlier is not None:
             os.environ[SWITCH] = earlier
+        else:
+            os.environ.pop(SWITCH, None)
 
 
 def kernels_used(call: Callable[[], object]) -> list[str]:
