@@ -15,7 +15,7 @@ ROW, BAR, TITLE, GAP = 21, 14, 30, 22
 BLUE, GREY, LIGHT, OTHER = "#1f77b4", "#9aa5b1", "#dde3ea", "#c7c7c7"
 STAGE_COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#17becf")
 STYLE = (
-    "text{font:12px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;fill:#1c2733}"
+    "text{font-family:Helvetica,Arial,'Liberation Sans',sans-serif;font-size:12px;fill:#1c2733}"
     ".title{font-size:14px;font-weight:600}.small{font-size:11px;fill:#566573}.number{fill:#34495e}"
 )
 
@@ -106,7 +106,7 @@ def solver_panels(_: Results, section: Section) -> list[Panel]:
     for line in section.lines:
         seconds = line.values["seconds"]
         ratio = line.values.get("times_literal", 1.0)
-        text = f"{seconds:.3g} s" + (f", 1/{ratio:.1f}" if ratio != 1.0 else "")
+        text = f"{seconds:.3g} s" + (f", {ratio:.1f} times as fast" if ratio != 1.0 else "")
         bars.append(Bar(line.variant, [(seconds, BLUE if line.variant.startswith("kernels") else GREY)], text))
     floor = section.lines[0].values.get("floor_ms") if section.lines else None
     if floor is not None:
@@ -167,13 +167,15 @@ def _job_text(line: Line) -> str:
 def scaling_panels(_: Results, section: Section) -> list[Panel]:
     """Time per voxel, and memory, of every size."""
     panels = []
-    for key, heading, unit in (
-        ("microseconds_per_voxel", "Microseconds per voxel as the volume grows", "microseconds"),
-        ("peak_mib", "Peak memory as the volume grows, MiB", "MiB"),
+    for key, heading, digits, unit in (
+        ("microseconds_per_voxel", "Time per voxel as the volume grows", 2, "microseconds"),
+        ("peak_mib", "Peak memory as the volume grows", 0, "MiB"),
     ):
         for case in dict.fromkeys(line.case for line in section.lines):
             mine = [line for line in section.lines if line.case == case and line.variant != FIT and key in line.values]
-            bars = [Bar(line.variant, [(line.values[key], BLUE)], f"{line.values[key]:.3g} {unit}") for line in mine]
+            bars = [
+                Bar(line.variant, [(line.values[key], BLUE)], f"{line.values[key]:.{digits}f} {unit}") for line in mine
+            ]
             if bars:
                 panels.append(Panel(f"{heading}: {case}", bars))
     return panels
