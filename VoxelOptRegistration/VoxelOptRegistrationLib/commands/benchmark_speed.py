@@ -7,7 +7,7 @@ import dataclasses
 import tempfile
 from pathlib import Path
 
-from ..benchmark.cases import Case, Program
+from ..benchmark.cases import Case, Program, select
 from ..benchmark.data_folder import folder_cases
 from ..benchmark.machine import describe_machine
 from ..benchmark.processes import Conditions
@@ -41,9 +41,11 @@ GPU_REMARK = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `benchmark speed` alone takes."""
     group = parser.add_argument_group("speed")
-    for name, text in (("grid", "the solver's (96 80 128, on a GPU 192 160 256)"), ("smallest", "growing (64 80 96)")):
-        group.add_argument(f"--{name}", type=int, nargs=3, metavar=("Z", "Y", "X"), help=f"volume, {text}")
-    group.add_argument("--factors", metavar="A,B", help="how often it doubles: powers of two (1,2,4,8)")
+    axes = ("Z", "Y", "X")
+    text = "voxels of solver and generated pair (solver 96 80 128, on a GPU 192 160 256; pair 96 112 144)"
+    group.add_argument("--grid", type=int, nargs=3, metavar=axes, help=text)
+    group.add_argument("--smallest", type=int, nargs=3, metavar=axes, help="the volume that grows (64 80 96)")
+    group.add_argument("--factors", metavar="A,B", help="how many times as large it becomes: powers of two (1,2,4,8)")
     group.add_argument("--runs", type=int, metavar="N", help="calls of which the best counts (5)")
     group.add_argument("--rounds", type=int, metavar="N", help="the same for whole jobs (1)")
     group.add_argument("--parts", metavar="A,B", help=f"only these: {', '.join(PARTS)}")
@@ -135,7 +137,8 @@ def _shape(sides: tuple[int, ...] | list[int]) -> Shape:
 def _cases(options: argparse.Namespace, work: Path) -> tuple[list[Case], list[str]]:
     if options.data is not None:
         return folder_cases(options.data, work, options.only)
-    return [generated_case(PHANTOM if options.grid is None else _shape(options.grid), work / "generated")], []
+    case = generated_case(PHANTOM if options.grid is None else _shape(options.grid), work / "generated")
+    return select([case], options.only), []
 
 
 def _versions() -> dict[str, str]:

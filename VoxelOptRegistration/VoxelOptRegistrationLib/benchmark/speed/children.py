@@ -72,7 +72,7 @@ def solver_section(shape: Shape, setting: Setting) -> tuple[Section, float]:
     lines = []
     for variant, each in seconds.items():
         values = {"seconds": each}
-        if "both ways" not in variant:
+        if "," not in variant:
             values |= {"floor_ms": 1e3 * floor, "over_floor": each / floor}
             if literal is not None:
                 values["times_literal"] = literal / each
@@ -84,7 +84,7 @@ def solver_section(shape: Shape, setting: Setting) -> tuple[Section, float]:
         peak = found["peak_bytes"][variant]
         if peak is not None:
             values["peak_mib"] = peak / MIB
-        name = variant if "both ways" in variant else f"{variant}, one way"
+        name = variant if "," in variant else f"{variant}, one way"
         note = f"{', '.join(found['kernels'])}." if variant == "kernels" else ""
         lines.append(Line(f"{title(shape)}, {setting.channels} channels", name, values, note))
     return Section("solver", "The solver alone", SOLVER_LEGEND, lines), found["bandwidth"]

@@ -90,8 +90,8 @@ def to_markdown(results: Results, picture: str | None = None) -> str:
     lines += ["", f"![The numbers below as bars]({picture})", ""] if picture else [""]
     for section in results.sections:
         lines += [f"## {section.title}", "", *_table(section), "", section.legend, ""]
-        lines += [f"- {line.case}, {line.variant}: {line.note}" for line in section.lines if line.note]
-        lines += [""] if any(line.note for line in section.lines) else []
+        notes = dict.fromkeys(f"- {line.variant}: {line.note}" for line in section.lines if line.note)
+        lines += [*notes, ""] if notes else []
     lines += [f"- {remark}" for remark in results.remarks]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -22,7 +22,7 @@ LEGEND = (
     "Generated volumes. The whole job is the default registration of the preset abdomen-ct, its working grid as fine "
     "as the volume (grid.max_voxels is the number of its voxels): seconds of the process from start to end, peak "
     "memory of the whole process. The solver's peak memory is beyond the features. The fits: time = a voxels^p, p in "
-    "the column exponent of time, 1 is linear; memory = bytes per voxel, and what is needed whatever the size."
+    "the column exponent of time, 1 is linear; memory = bytes per voxel, and MiB besides, whatever the size."
 )
 
 
@@ -57,7 +57,7 @@ def fitted(case: str, lines: Sequence[Line]) -> Line | None:
 def _values(shape: Shape, seconds: float, peak_mib: float | None) -> dict[str, float]:
     voxels = shape[0] * shape[1] * shape[2]
     values = {"seconds": seconds, "megavoxels": voxels / 1e6, "microseconds_per_voxel": 1e6 * seconds / voxels}
-    return values if peak_mib is None else {**values, "peak_mib": peak_mib}
+    return values if peak_mib is None else {**values, "peak_mib": peak_mib, "bytes_per_voxel": peak_mib * MIB / voxels}
 
 
 def _solver_line(shape: Shape, name: str, rounds: int, setting: Setting) -> Line:

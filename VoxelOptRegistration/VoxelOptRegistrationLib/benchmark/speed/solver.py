@@ -19,7 +19,7 @@ from .traffic import FLOAT_BYTES, solve_bytes
 
 LITERAL, PLAIN, KERNELS = "literal reference", "plain torch", "kernels"
 BOTH_WAYS = ", both ways"
-WITH_MIND = ", both ways, with MIND-SSC"
+WITH_MIND = ", one way, with MIND-SSC"
 _WARM_SIDE = 20
 
 
@@ -54,7 +54,7 @@ def variants(task: Task) -> dict[str, Timed]:
     }
     found = {}
     if task.device.startswith("cuda"):
-        calls[WITH_MIND] = lambda: solve(mind_ssc(images[0]), mind_ssc(images[1]), VoxelOptOptions())
+        calls[WITH_MIND] = lambda: solve(mind_ssc(images[0]), mind_ssc(images[1]), one_way())
     else:
         literal = Timed(lambda: literal_voxelopt.solve_one_way(fixed, moving, one_way(), plan), True, 0)
         found[LITERAL] = literal
