@@ -8,65 +8,117 @@ import json
 import math
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from conftest import Command
 from hypothesis import given
 from hypothesis import strategies as st
-from VoxelOptRegistrationLib.benchmark.speed.growth import exponent, grown, line_through
-from VoxelOptRegistrationLib.benchmark.speed.jobs import REST, stage_seconds
+from VoxelOptRegistrationLib.benchmark.processes import Conditions
+from VoxelOptRegistrationLib.benchmark.speed import children
+from VoxelOptRegistrationLib.benchmark.speed.children import Setting, operations_section, solver_section
+from VoxelOptRegistrationLib.benchmark.speed.growth import Shape, exponent, grown, line_through
+from VoxelOptRegistrationLib.benchmark.speed.jobs import REST, job_line, stage_seconds
 from VoxelOptRegistrationLib.benchmark.speed.operations import OPERATIONS, Volumes
 from VoxelOptRegistrationLib.benchmark.speed.peak_memory import peak_bytes
 from VoxelOptRegistrationLib.benchmark.speed.picture import to_svg
 from VoxelOptRegistrationLib.benchmark.speed.results import Line, Results, Section, to_csv, to_json, to_markdown
 from VoxelOptRegistrationLib.benchmark.speed.scaling import fitted
+from VoxelOptRegistrationLib.benchmark.speed.solver import TASKS, Task, one_way
 from VoxelOptRegistrationLib.benchmark.speed.timing import Timed, in_turn, kernels_used
 from VoxelOptRegistrationLib.benchmark.speed.traffic import solve_bytes
+from VoxelOptRegistrationLib.benchmark.table import DONE, FAILED, Row
+from VoxelOptRegistrationLib.interruption import Interruption
 from VoxelOptRegistrationLib.kernels.runtime import SWITCH, numba_serves
 from VoxelOptRegistrationLib.options import VoxelOptOptions
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def test_the_whole_command_on_small_volumes(voxelopt: Command, tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_the_command_on_small_volumes(voxelopt: Command, tmp_path: Path) -> None:
+    out, hiding = tmp_path / "out", tmp_path / "hiding"
+    hiding.mkdir()
+    (hiding / "sitecustomize.py").write_text("import sys\nsys.modules['picsl_greedy'] = None\n")
     done = voxelopt(
-        "benchmark", "speed", "--grid", 16, 16, 16, "--smallest", 16, 16, 20, "--factors", "1,2", "--runs", 1,
-        "--peers", "demons", "--threads", 1, "--set", "solver.levels=2", "--set", "align=none", "-o", out, "--json",
-        environment={SWITCH: "torch"},  # compiling takes longer than all of this
+        "benchmark", "speed", "--parts", "jobs,scaling", "--grid", 16, 16, 16, "--smallest", 16, 16, 20,
+        "--factors", "1", "--runs", 1, "--peers", "greedy", "--threads", 1, "--set", "solver.levels=2",
+        "--set", "align=none", "-o", out, "--json",
+        python_path=hiding, environment={SWITCH: "torch"},  # compiling takes longer than all of this
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert {path.name for path in out.iterdir()} == {f"speed.{suffix}" for suffix in ("md", "csv", "json", "svg")}
     told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [event["key"] for event in told if event["event"] == "section"] == [
-        "solver", "operations", "jobs", "stages", "scaling"
-    ]  # fmt: skip
+    assert [event["key"] for event in told if event["event"] == "section"] == ["jobs", "stages", "scaling"]
     content = json.loads((out / "speed.json").read_text(encoding="utf-8"))
-    assert {"processor", "cores", "copies"} <= set(content["machine"]) and content["versions"]["kernels"] == "torch"
-    sections = {section["key"]: section["lines"] for section in content["sections"]}
-    values = {key: {line["variant"]: line["values"] for line in lines} for key, lines in sections.items()}
+    assert {"processor", "cores"} <= set(content["machine"]) and content["versions"]["kernels"] == "torch"
+    jobs, stages, scaling = (section["lines"] for section in content["sections"])
 
-    solver = values["solver"]
-    assert list(solver) == ["literal reference, one way", "plain torch, one way", "plain torch, both ways"]
-    plain = solver["plain torch, one way"]
-    assert plain["times_literal"] == pytest.approx(solver["literal reference, one way"]["seconds"] / plain["seconds"])
-    assert plain["over_floor"] == pytest.approx(1e3 * plain["seconds"] / plain["floor_ms"])
-    assert [line["case"] for line in sections["operations"]] == list(OPERATIONS)
-
-    ours, demons = values["jobs"]["voxelopt"], values["jobs"]["demons"]
-    assert demons["whole_ratio"] == pytest.approx(demons["alone_s"] / ours["whole_s"])
+    ours, greedy = (line["values"] for line in jobs)
+    assert greedy == {} and "picsl_greedy" in jobs[1]["note"]
     assert 0 < ours["alone_s"] < ours["whole_s"] and 0 < ours["tre_mm"] and 0 < ours["dice"] <= 1
-    (stages,) = values["stages"].values()
-    assert {"solve", "refine", REST} <= set(stages)
-    assert math.isclose(sum(stages.values()), ours["whole_s"], rel_tol=1e-6)
+    (line,) = stages
+    assert {"solve", "refine", REST} <= set(line["values"])
+    assert math.isclose(sum(line["values"].values()), ours["whole_s"], rel_tol=1e-6)
 
-    assert [(line["case"], line["variant"]) for line in sections["scaling"]] == [
-        (case, variant)
-        for case in ("solver, both ways", "whole job")
-        for variant in ("1x (16 x 16 x 20)", "2x (16 x 32 x 20)", "fit")
+    assert [(line["case"], line["variant"]) for line in scaling] == [
+        (case, "1x (16 x 16 x 20)") for case in ("solver, both ways", "whole job")
     ]
-    assert sections["scaling"][1]["values"]["megavoxels"] == pytest.approx(16 * 32 * 20 / 1e6)
+    for line in scaling:
+        assert line["values"]["megavoxels"] == pytest.approx(16 * 16 * 20 / 1e6)
+        assert 1e-6 * line["values"]["microseconds_per_voxel"] * 16 * 16 * 20 == pytest.approx(
+            line["values"]["seconds"]
+        )
+
+
+@pytest.fixture
+def setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Setting:
+    """Measurements in this process instead of in a child, through JSON all the same."""
+
+    def here(name: str, shape: Shape, setting: Setting) -> dict[str, Any]:
+        found = TASKS[name](Task(shape, setting.channels, setting.device, setting.runs))
+        return json.loads(json.dumps(found))
+
+    monkeypatch.setattr(children, "measured", here)
+    conditions = Conditions(1, 60.0, "python")
+    return Setting("cpu", 3, 1, conditions, tmp_path, Interruption())
+
+
+@pytest.mark.parametrize("switch", ["torch", "on"])
+def test_the_solver_beside_its_reference(setting: Setting, monkeypatch: pytest.MonkeyPatch, switch: str) -> None:
+    monkeypatch.setenv(SWITCH, switch)
+    section, bandwidth = solver_section((16, 12, 16), setting)
+    lines = {line.variant: line.values for line in section.lines}
+    kinds = ["plain torch", "kernels"] if numba_serves() else ["plain torch"]
+    ways = [f"{kind}, {way}" for way in ("one way", "both ways") for kind in kinds]
+    assert list(lines) == ["literal reference, one way", *ways]
+    literal, plain = lines["literal reference, one way"], lines["plain torch, one way"]
+    assert plain["times_literal"] == pytest.approx(literal["seconds"] / plain["seconds"])
+    assert plain["over_floor"] == pytest.approx(1e3 * plain["seconds"] / plain["floor_ms"])
+    assert plain["floor_ms"] == pytest.approx(1e3 * solve_bytes((16, 12, 16), 3, one_way()) / bandwidth)
+    for kind, values in lines.items():
+        if kind.startswith("kernels"):
+            assert values["times_plain"] == pytest.approx(
+                lines[kind.replace("kernels", "plain torch")]["seconds"] / values["seconds"]
+            )
+
+
+def test_operations_beside_their_twins(setting: Setting) -> None:
+    section = operations_section((16, 12, 16), setting, bandwidth=1e9)
+    assert [line.case for line in section.lines] == list(OPERATIONS)
+    lines = {line.case: line for line in section.lines}
+    warp = lines["warp of the features"]
+    assert warp.variant == ("warping" if numba_serves() else "no kernel")
+    fastest = min(value for key, value in warp.values.items() if key in ("plain_ms", "kernel_ms"))
+    assert warp.values["over_floor"] == pytest.approx(fastest / (1e3 * 4 * (2 * 3 + 3) * 16 * 12 * 16 / 1e9))
+
+
+def test_other_programs_are_compared_with_our_whole_job() -> None:
+    ours = Row("p", "voxelopt", DONE, {"seconds": 8.0, "wall_seconds": 10.0, "tre_mm": 1.2})
+    theirs = Row("p", "greedy", DONE, {"seconds": 20.0, "wall_seconds": 22.0, "dice": None})
+    assert job_line(theirs, ours).values == {"alone_s": 20, "whole_s": 22, "alone_ratio": 2.5, "whole_ratio": 2.0}
+    assert job_line(ours, ours).values == {"alone_s": 8, "whole_s": 10, "tre_mm": 1.2}
+    assert job_line(Row("p", "greedy", FAILED, note="no"), ours) == Line("p", "greedy", {}, "no")
 
 
 @pytest.mark.parametrize(

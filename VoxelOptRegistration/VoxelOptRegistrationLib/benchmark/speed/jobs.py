@@ -44,7 +44,7 @@ def job_sections(
                 if earlier is None or _whole(row) < _whole(earlier):
                     rows[program.name] = row
                     best = timings or best
-        jobs += [_job_line(row, rows[OURS]) for row in rows.values()]
+        jobs += [job_line(row, rows[OURS]) for row in rows.values()]
         if best:
             stages.append(Line(case.name, OURS, best))
     return [
@@ -76,7 +76,8 @@ def _whole(row: Row) -> float:
     return row.values.get("wall_seconds") or float("inf")
 
 
-def _job_line(row: Row, ours: Row) -> Line:
+def job_line(row: Row, ours: Row) -> Line:
+    """What `row` measured, and how many times as long as `ours`, of the same pair, another program took."""
     if row.status != DONE:
         return Line(row.pair, row.program, {}, row.note or row.status)
     names = {"seconds": "alone_s", "wall_seconds": "whole_s", "peak_memory_mib": "peak_mib"}
