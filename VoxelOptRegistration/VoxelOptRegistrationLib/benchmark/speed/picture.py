@@ -22,12 +22,12 @@ STYLE = (
 
 @dataclass(frozen=True)
 class Bar:
-    """A row: its label, lengths with colours one after the other, what is written behind; head: a group starts."""
+    """A row: its label, lengths with colours one after the other, what is written behind; head: written above."""
 
     label: str
     parts: Sequence[tuple[float, str]]
     text: str
-    head: bool = False
+    head: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Panel:
     @property
     def height(self) -> int:
         """Pixels."""
-        heads = sum(bar.head for bar in self.bars)
-        return TITLE + ROW * (len(self.bars) + self.legend_rows) + 6 * heads + GAP
+        heads = sum(bool(bar.head) for bar in self.bars)
+        return TITLE + ROW * (len(self.bars) + heads + self.legend_rows) + GAP
 
     @property
     def legend_rows(self) -> int:
@@ -63,7 +63,7 @@ def to_svg(results: Results) -> str:
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
     ]
     machine = results.machine
-    where = f"{machine.get('processor', '')}, {machine.get('threads', '')} threads, {machine.get('device', '')}"
+    where = f"{machine.get('processor', '')}, threads: {machine.get('threads', '')}, {machine.get('device', '')}"
     parts.append(_text(MARGIN, MARGIN + 12, f"Measured on: {where}", "small"))
     top = MARGIN + 34
     for panel in panels:
@@ -84,7 +84,9 @@ def _drawn(panel: Panel, top: int) -> list[str]:
     longest = max((sum(length for length, _ in bar.parts) for bar in panel.bars), default=0.0) or 1.0
     scale = (WIDTH - 2 * MARGIN - LABELS - NUMBERS) / longest
     for bar in panel.bars:
-        y += 6 if bar.head else 0
+        if bar.head:
+            parts.append(_text(MARGIN + LABELS, y + 15, bar.head))
+            y += ROW
         parts.append(_text(MARGIN + LABELS - 8, y + 12, bar.label, anchor="end"))
         end = float(MARGIN + LABELS)
         for length, colour in bar.parts:
@@ -144,8 +146,7 @@ def job_panels(results: Results, section: Section) -> list[Panel]:
             continue
         parts = _stacked(stages.get(line.case, {}), colours) if line.variant == OURS else []
         parts = parts or [(line.values["whole_s" if line.variant == OURS else "alone_s"], GREY)]
-        label = f"{line.case}, {line.variant}"
-        bars.append(Bar(label, parts, _job_text(line), head=line.case != earlier))
+        bars.append(Bar(line.variant, parts, _job_text(line), head=line.case if line.case != earlier else ""))
         earlier = line.case
     legend = [*colours.items(), ("other stages", OTHER), (REST, LIGHT), ("other programs' call", GREY)]
     return [Panel("Whole jobs, seconds", bars, legend)] if bars else []
