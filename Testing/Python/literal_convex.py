@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import itertools
 
-import literal_voxelopt
 import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy import ndimage
+from VoxelOptRegistrationLib.benchmark import literal_voxelopt
 from VoxelOptRegistrationLib.options import (
     AdamOptions,
     Border,

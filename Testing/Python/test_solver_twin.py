@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
-import literal_voxelopt as literal
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from solver_images import smooth_field, textured
+from VoxelOptRegistrationLib.benchmark import literal_voxelopt as literal
 from VoxelOptRegistrationLib.fields.sampling import warp
 from VoxelOptRegistrationLib.options import Border, EntropyScale, Smoothing, Ties, VoxelOptOptions
 from VoxelOptRegistrationLib.solvers.candidates import candidate_displacements

@@ -43,10 +43,10 @@ from VoxelOptRegistrationLib.devices import load_torch  # noqa: E402
 
 load_torch()  # first, for the waiting policy of its threads
 
-import literal_voxelopt as literal  # noqa: E402
 import torch  # noqa: E402
 from solver_images import smooth_field, textured  # noqa: E402
 from torch import Tensor  # noqa: E402
+from VoxelOptRegistrationLib.benchmark import literal_voxelopt as literal  # noqa: E402
 from VoxelOptRegistrationLib.fields.sampling import warp  # noqa: E402
 from VoxelOptRegistrationLib.kernels.runtime import SWITCH, kernels_in_use  # noqa: E402
 from VoxelOptRegistrationLib.options import VoxelOptOptions  # noqa: E402

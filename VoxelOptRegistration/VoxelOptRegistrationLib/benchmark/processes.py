@@ -45,8 +45,11 @@ class Finished:
     peak_memory_mib: float | None
 
 
-def run_process(command: Sequence[str], conditions: Conditions, interruption: Interruption) -> Finished:
-    """Run `command` under `conditions` (threads: of OpenMP and ITK); never leaves it running.
+def run_process(
+    command: Sequence[str], conditions: Conditions, interruption: Interruption, more: Mapping[str, str] | None = None
+) -> Finished:
+    """Run `command` under `conditions` (threads: of OpenMP and ITK), `more` added to its environment; never leaves it
+    running.
 
     Raises `ComputationError` where it cannot be started, `KeyboardInterrupt` when stopped.
     """
@@ -54,6 +57,7 @@ def run_process(command: Sequence[str], conditions: Conditions, interruption: In
     earlier = environment.get("PYTHONPATH")
     environment["PYTHONPATH"] = os.pathsep.join([str(LIBRARY), earlier] if earlier else [str(LIBRARY)])
     environment["OMP_NUM_THREADS"] = environment["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(conditions.threads)
+    environment |= more or {}
     peak: float | None = None
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         start = time.perf_counter()

@@ -14,9 +14,12 @@ from ..errors import RegistrationError
 from ..interruption import Interruption
 from .cases import BEFORE, Case, Program, folder_name
 from .peers.run import run_peer
-from .processes import Conditions, failure, run_process
+from .processes import Conditions, Finished, failure, run_process
 from .scoring import score
 from .table import DONE, FAILED, MEASURES, Row, finite
+
+RESULTS = "registration"
+"""In a run's folder, the folder that `voxelopt register` wrote."""
 
 
 def run_one(case: Case, program: Program, folder: Path, conditions: Conditions, interruption: Interruption) -> Row:
@@ -65,14 +68,27 @@ def describe(row: Row) -> str:
     return f"{row.pair}, {row.program}: {', '.join(values)}"
 
 
-def _run_own(case: Case, program: Program, folder: Path, conditions: Conditions, interruption: Interruption) -> Row:
-    results = folder / "registration"
+def register_case(
+    case: Case, program: Program, results: Path, conditions: Conditions, interruption: Interruption
+) -> Finished:
+    """`voxelopt register` in a process of its own, from the case's files to the folder `results`."""
     command = [sys.executable, "-m", "VoxelOptRegistrationLib", "register", str(case.fixed), str(case.moving)]
     command += ["-o", str(results), "--quiet", *case.options, *program.options, *conditions.options]
-    finished = run_process(command, conditions, interruption)
+    return run_process(command, conditions, interruption)
+
+
+def read_report(results: Path) -> dict[str, Any]:
+    """The report of a registration in the folder `results`."""
+    report: dict[str, Any] = json.loads((results / "report.json").read_text(encoding="utf-8"))
+    return report
+
+
+def _run_own(case: Case, program: Program, folder: Path, conditions: Conditions, interruption: Interruption) -> Row:
+    results = folder / RESULTS
+    finished = register_case(case, program, results, conditions, interruption)
     if finished.exit_code != 0:
         return Row(case.name, program.name, FAILED, note=failure(finished, conditions))
-    report = json.loads((results / "report.json").read_text(encoding="utf-8"))
+    report = read_report(results)
     scores = score(case, results / "transform.h5", results / "inverse_transform.h5")
     scores["seconds"] = report["timings_s"]["total"]
     scores["wall_seconds"] = finished.seconds

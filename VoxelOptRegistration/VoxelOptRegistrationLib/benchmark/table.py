@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -176,6 +177,18 @@ def to_json(table: Table, runs: Sequence[Row] = ()) -> str:
     """Everything; `runs` are single runs whose means the rows are. `read_table` reads the rows back."""
     content = {"format": FORMAT, **asdict(table), "runs": [asdict(row) for row in runs]}
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_texts(folder: Path, stem: str, texts: Mapping[str, str]) -> None:
+    """Write stem.SUFFIX for every text into `folder`, made if need be; raises `InputError` where that fails."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for suffix, text in texts.items():
+            draft = folder / f".{stem}.{suffix}.part"
+            draft.write_text(text, encoding="utf-8", newline="\n")
+            os.replace(draft, folder / f"{stem}.{suffix}")
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}.", "Choose another folder with -o.") from error
 
 
 def read_table(path: Path) -> Table:

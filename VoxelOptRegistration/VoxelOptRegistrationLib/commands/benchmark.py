@@ -4,6 +4,9 @@
                lung_ct; the abdomen is deformed by known deformations
   abdomenctct  Learn2Reg's AbdomenCTCT in DIR (imagesTr, labelsTr): subjects 24 to 30, 42 ordered pairs, 4 mm
   ablations    VoxelOpt as released with one thing changed at a time, on either of these
+  speed        seconds and memory, not accuracy: the solver beside its literal reference and its least memory traffic,
+               single operations with and without kernels, default registrations by stage beside other programs, growth
+               with the volume; on generated volumes without --data. Written to speed.md, .csv, .json and .svg
 Each run is a process of its own, one after another. Landmark error, overlap (Dice, HD95), folds, smoothness, inverse
 consistency, seconds and peak memory go to benchmark.md, .csv and .json. With --compare a kept benchmark.json is
 compared: what moved is said, and the exit code is 3 where something got worse. With --peers other programs join the
@@ -17,7 +20,7 @@ import dataclasses
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..benchmark.abdomenctct import REMARKS, abdomenctct_cases, is_layout
@@ -27,16 +30,18 @@ from ..benchmark.comparison import compare, margins
 from ..benchmark.data_folder import folder_cases
 from ..benchmark.machine import describe_machine
 from ..benchmark.processes import Conditions
-from ..benchmark.programs import NOTHING, own_programs, peer_programs, with_default
+from ..benchmark.programs import NOTHING, own_programs, with_default
 from ..benchmark.runs import run_all
-from ..benchmark.table import Row, Table, mean_rows, read_table, to_csv, to_json, to_markdown
+from ..benchmark.table import Row, Table, mean_rows, read_table, to_csv, to_json, to_markdown, write_texts
 from ..console import Console
 from ..devices import choose_device
 from ..errors import ComputationError, InputError
 from ..interruption import Interruption
+from . import benchmark_speed
+from .benchmark_speed import chosen_peers
 from .register import add_setting_arguments, settings_from_arguments
 
-WHAT = ("pairs", "abdomenctct", "ablations")
+WHAT = ("pairs", "abdomenctct", "ablations", "speed")
 ANY_SIZE_REMARK = (
     "VoxelOpt as released takes only grids whose sides are divisible by 16; here it takes any (solver.any_size=true), "
     "the rest of it is as released."
@@ -51,7 +56,7 @@ PEERS_REMARK = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to run on what, how, and what to compare with."""
     parser.add_argument("what", nargs="?", choices=WHAT, default="pairs", metavar="WHAT", help=", ".join(WHAT))
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with the volumes and the truth")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder with the volumes and the truth")
     output = Path("voxelopt-benchmark")
     parser.add_argument("-o", "--output", type=Path, default=output, metavar="DIR", help=f"default: {output}")
     parser.add_argument("--only", action="append", default=[], metavar="PAIR", help="only this pair; repeat for more")
@@ -61,12 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, metavar="FILE", help="the CT segmentation network, for its features")
     parser.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="for every registration")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cuda, cuda:1, mps or cpu")
-    parser.add_argument("--peers", nargs="?", const="all", metavar="A,B", help="other programs too: all, or these")
+    parser.add_argument("--peers", nargs="*", metavar="A,B", help="other programs too: all, or these")
     parser.add_argument("--peers-python", default=sys.executable, metavar="FILE", help="the Python that has them")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="for every program")
     parser.add_argument("--limit", type=float, default=3600.0, metavar="S", help="seconds that one run may take")
     parser.add_argument("--keep", action="store_true", help="keep every run's files in DIR/runs")
     parser.add_argument("--compare", type=Path, metavar="FILE", help="a kept benchmark.json")
+    benchmark_speed.add_arguments(parser)
     speech = parser.add_mutually_exclusive_group()
     speech.add_argument("--quiet", action="store_true", help="say nothing unless something is wrong")
     speech.add_argument("--json", action="store_true", help="one JSON object a line instead of text")
@@ -75,9 +81,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console, interruption: Interruption) -> None:
     """Run everything, write the table, compare; the computation failed if something got worse."""
     _check(options)
+    if options.what == "speed":
+        benchmark_speed.run(options, console, interruption)
+        return
     kept = read_table(options.compare) if options.compare else None
     every = ["--device", options.device, *(word for text in options.set for word in ("--set", text))]
-    peers = peer_programs(options.peers.split(",")) if options.peers else []
+    peers = chosen_peers(options)
     conditions = Conditions(options.threads, options.limit, options.peers_python, tuple(every), options.keep)
     with tempfile.TemporaryDirectory(prefix="voxelopt-benchmark-") as temporary:
         cases, remarks, mean = _cases(options, Path(temporary))
@@ -85,7 +94,7 @@ def run(options: argparse.Namespace, console: Console, interruption: Interruptio
             console.say(f"Note: {remark}")
         programs, defaults = _programs(options, cases, every, peers, mean)
         device = choose_device(options.device)
-        _write(options.output, {})
+        write_texts(options.output, "benchmark", {})
         work = options.output if options.keep else Path(temporary)
         head = Table(
             f"voxelopt benchmark {options.what}",
@@ -107,7 +116,10 @@ def run(options: argparse.Namespace, console: Console, interruption: Interruptio
 
 
 def _check(options: argparse.Namespace) -> None:
-    if not options.data.is_dir():
+    benchmark_speed.refuse(options)
+    if options.data is None and options.what != "speed":
+        raise InputError("The option --data is missing.", "Give the folder with the volumes and the truth.")
+    if options.data is not None and not options.data.is_dir():
         raise InputError(f"The folder {options.data} does not exist.", "Give the folder with the data.")
     if options.threads < 1:
         raise InputError(f"--threads cannot be {options.threads}.", "Give 1 or more.")
@@ -181,19 +193,7 @@ def _versions() -> dict[str, str]:
 def _write_table(table: Table, single: Sequence[Row], folder: Path) -> None:
     """The table in its three forms; `single` are the runs whose means it shows."""
     forms = {"md": to_markdown(table), "csv": to_csv([*table.rows, *single]), "json": to_json(table, single)}
-    _write(folder, forms)
-
-
-def _write(folder: Path, texts: Mapping[str, str]) -> None:
-    """Write benchmark.SUFFIX for every text into `folder`, made if need be; raises `InputError` where that fails."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for suffix, text in texts.items():
-            draft = folder / f".benchmark.{suffix}.part"
-            draft.write_text(text, encoding="utf-8", newline="\n")
-            os.replace(draft, folder / f"benchmark.{suffix}")
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror}.", "Choose another folder with -o.") from error
+    write_texts(folder, "benchmark", forms)
 
 
 def _report_changes(kept: Table, table: Table, console: Console) -> None:

@@ -8,22 +8,26 @@ at once.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from VoxelOptRegistrationLib.options import Border, EntropyScale, Smoothing, Ties, VoxelOptOptions
+
+from ..options import Border, EntropyScale, Smoothing, Ties, VoxelOptOptions
 
 TEMPERATURE = 5e-5
 
 
-def solve_one_way(fixed: Tensor, moving: Tensor, options: VoxelOptOptions, halvings: list[tuple[bool, ...]]) -> Tensor:
+def solve_one_way(
+    fixed: Tensor, moving: Tensor, options: VoxelOptOptions, halvings: Sequence[tuple[bool, ...]]
+) -> Tensor:
     """Displacement (3, Z, Y, X), voxels; features (C, Z, Y, X); `halvings` says which axes are halved, finest first."""
     fixed_levels, moving_levels = [fixed], [moving]
     for axes in halvings:
         fixed_levels.append(halve(fixed_levels[-1], axes, options))
         moving_levels.append(halve(moving_levels[-1], axes, options))
-    total = None
+    total: Tensor | None = None
     for level in range(len(halvings), -1, -1):
         f, m = fixed_levels[level], moving_levels[level]
         if total is not None:
@@ -32,6 +36,7 @@ def solve_one_way(fixed: Tensor, moving: Tensor, options: VoxelOptOptions, halvi
         total = g if total is None else g + pull(total, g, options.border)
         if level > 0:
             total = double(total, fixed_levels[level - 1].shape[1:], halvings[level - 1], options)
+    assert total is not None
     for _ in range(options.subvoxel_rounds):
         g = subvoxel(fixed, pull(moving, total, options.border), options)
         total = g + pull(total, g, options.border)
@@ -39,6 +44,7 @@ def solve_one_way(fixed: Tensor, moving: Tensor, options: VoxelOptOptions, halvi
 
 
 def one_level(fixed: Tensor, moving: Tensor, options: VoxelOptOptions) -> Tensor:
+    """The residual displacement of one level, (3, Z, Y, X), voxels."""
     k = options.search_radius
     steps = range(-k, k + 1)
     offsets = torch.tensor([(a, b, c) for a in steps for b in steps for c in steps], dtype=fixed.dtype)
@@ -65,6 +71,7 @@ def one_level(fixed: Tensor, moving: Tensor, options: VoxelOptOptions) -> Tensor
 
 
 def score_volume(fixed: Tensor, moving: Tensor, k: int, border: Border) -> Tensor:
+    """Minus the mean absolute difference for every displacement within k, (K, Z, Y, X), in raster order."""
     mode = "replicate" if border is Border.REPLICATE else "constant"
     padded = F.pad(moving[None], (k,) * 6, mode=mode)[0]
     side = 2 * k + 1
@@ -74,6 +81,7 @@ def score_volume(fixed: Tensor, moving: Tensor, k: int, border: Border) -> Tenso
 
 
 def entropy_map(scores: Tensor, options: VoxelOptOptions) -> Tensor:
+    """Entropy of the softmax over the candidates, (Z, Y, X), 0 to 1."""
     p = torch.softmax(options.sharpness * scores, dim=0).clamp(1e-6, 1.0)
     p = p / p.sum(dim=0, keepdim=True)
     h = -(p * p.log()).sum(dim=0)
@@ -96,6 +104,7 @@ def tap_volumes(entropy: Tensor, options: VoxelOptOptions) -> list[tuple[Tensor,
 
 
 def smooth(volume: Tensor, taps: list[tuple[Tensor, Tensor]], border: Border) -> Tensor:
+    """One pass along the three axes."""
     mode = "replicate" if border is Border.REPLICATE else "constant"
     for axis, (centre, side) in enumerate(taps):
         pad = [0] * 6
@@ -106,6 +115,7 @@ def smooth(volume: Tensor, taps: list[tuple[Tensor, Tensor]], border: Border) ->
 
 
 def pick(energy: Tensor, offsets: Tensor, ties: Ties) -> Tensor:
+    """The displacement (3, Z, Y, X) of the largest energy (K, Z, Y, X)."""
     if ties is Ties.SUM:
         p = torch.softmax(energy / TEMPERATURE, dim=0)
         chosen = (p == p.max(dim=0, keepdim=True).values).to(energy.dtype)
@@ -115,6 +125,7 @@ def pick(energy: Tensor, offsets: Tensor, ties: Ties) -> Tensor:
 
 
 def pull(volume: Tensor, u: Tensor, border: Border) -> Tensor:
+    """The volume (C, Z, Y, X) at x + u(x)."""
     sizes = volume.shape[1:]
     axes = [torch.arange(n, dtype=torch.float32) for n in u.shape[1:]]
     points = torch.stack(torch.meshgrid(*axes, indexing="ij")) + u
@@ -125,6 +136,7 @@ def pull(volume: Tensor, u: Tensor, border: Border) -> Tensor:
 
 
 def halve(volume: Tensor, axes: tuple[bool, ...], options: VoxelOptOptions) -> Tensor:
+    """The volume (C, Z, Y, X) on the next coarser level."""
     if not options.low_pass:
         size = [n // 2 if h else n for n, h in zip(volume.shape[1:], axes, strict=True)]
         return F.interpolate(volume[None], size=size, mode="trilinear", align_corners=True)[0]
@@ -140,6 +152,7 @@ def halve(volume: Tensor, axes: tuple[bool, ...], options: VoxelOptOptions) -> T
 
 
 def double(field: Tensor, shape: torch.Size, axes: tuple[bool, ...], options: VoxelOptOptions) -> Tensor:
+    """The displacement (3, Z, Y, X) on the next finer level of this shape, in its voxels."""
     if not options.low_pass:
         fine = F.interpolate(field[None], size=tuple(shape), mode="trilinear", align_corners=True)[0]
         ratios = [2.0 if halved else 1.0 for halved in axes]
