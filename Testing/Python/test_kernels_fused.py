@@ -12,6 +12,7 @@ import torch
 from fused_support import InOtherProcess, call_on_gpu, channels_far_apart, compiled, solved
 from torch import Tensor
 from VoxelOptRegistrationLib.fields.sampling import gather_sample, identity_grid
+from VoxelOptRegistrationLib.kernels.runtime import SWITCH
 from VoxelOptRegistrationLib.options import Border, EntropyScale, Smoothing, Ties, VoxelOptOptions
 from VoxelOptRegistrationLib.solvers.candidates import (
     candidate_displacements,
@@ -33,9 +34,14 @@ SHAPE = (9, 7, 11)
 """More voxels than one program of the interpreter does."""
 
 
+@pytest.fixture(autouse=True)
+def twins_in_plain_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SWITCH, "torch")
+
+
 @pytest.fixture(scope="module")
 def interpreter() -> Iterator[InOtherProcess]:
-    process = InOtherProcess({"TRITON_INTERPRET": "1"})
+    process = InOtherProcess({"TRITON_INTERPRET": "1", SWITCH: ""})
     yield process
     process.close()
 
