@@ -74,4 +74,4 @@ def test_torch_takes_over_scores_in_half_precision(monkeypatch: pytest.MonkeyPat
     best = best_displacement(scores, candidates, Ties.CENTRE)
     assert torch.equal(best, best_displacement(scores.float(), candidates, Ties.CENTRE))
     messages = entropy_filter(torch.rand(4, 5, 6), 0.1, 0.5, Border.REPLICATE, Smoothing.ADAPTIVE)
-    assert torch.equal(messages.smooth(scores.clone(), 2), messages.smooth(scores.float(), 2))
+    assert torch.equal(messages.smooth_(scores.clone(), 2), messages.smooth_(scores.float(), 2))

@@ -155,7 +155,7 @@ def test_filter(run: Callable, border: Border, channels: int, shape: tuple[int, 
     volume, entropy = numbers(channels, *shape), numbers(*shape, seed=1).sigmoid()
     messages = entropy_filter(entropy, 0.1, 1.5, border, Smoothing.ADAPTIVE)
     found = run("kernels.gpu.filtering.smooth", volume, messages.side[0], passes, border)
-    close(found, messages.smooth(volume.clone(), passes), 2e-6 * passes)
+    close(found, messages.smooth_(volume.clone(), passes), 2e-6 * passes)
 
 
 def test_filtering_half_precision_rounds_only_what_it_stores(run: Callable) -> None:
@@ -163,7 +163,7 @@ def test_filtering_half_precision_rounds_only_what_it_stores(run: Callable) -> N
     messages = entropy_filter(entropy, 0.1, 0.5, Border.ZERO, Smoothing.ADAPTIVE)
     found = run("kernels.gpu.filtering.smooth", volume, messages.side[0], 1, Border.ZERO)
     assert found.dtype is torch.float16
-    close(found, messages.smooth(volume.float(), 1), 1.1e-3)  # half a unit in the last place below 4, and a little
+    close(found, messages.smooth_(volume.float(), 1), 1.1e-3)  # half a unit in the last place below 4, and a little
 
 
 def test_channels_may_begin_beyond_what_32_bits_number(interpreter: InOtherProcess) -> None:
