@@ -31,7 +31,7 @@ def circumstances(
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "inputs": images,
         "settings": settings_to_dict(settings),
-        "versions": software_versions(),
+        "versions": software_versions(device.name),
         "device": {"name": device.name, "title": device.title, "reason": device.reason},
         "alignment": {
             "mode": alignment.mode.value,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..kernels.composition import add_pulled
-from ..kernels.runtime import compiles
+from ..kernels.runtime import compiles, fused
 from ..options import Border
 from .sampling import warp
 
@@ -22,6 +22,8 @@ def _add_pulled(outer: Tensor, inner: Tensor, own: float, pulled: float, border:
     """own * inner(x) + pulled * outer(x + inner(x))."""
     if border is Border.REPLICATE and outer.shape == inner.shape and compiles(outer, inner):
         return add_pulled(outer, inner, own, pulled)
+    if (added := fused("warping.add_pulled", outer, inner, own, pulled, border)) is not None:
+        return added
     found = warp(outer, inner, border)
     return inner + found if own == pulled == 1.0 else own * inner + pulled * found
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..kernels import warping
-from ..kernels.runtime import compiles
+from ..kernels.runtime import compiles, fused
 from ..options import Border
 from .slabs import slices_of
 
@@ -32,6 +32,8 @@ def warp(volume: Tensor, displacement: Tensor, border: Border = Border.REPLICATE
     if torch.is_grad_enabled() and (volume.requires_grad or displacement.requires_grad):
         z, y, x = displacement.shape[1:]
         return sample(volume, identity_grid((z, y, x), displacement.device, displacement.dtype) + displacement, border)
+    if (warped := fused("warping.warp", volume, displacement, border)) is not None:
+        return warped
     if compiles(volume, displacement):
         return warping.warp(volume, displacement, border)
     result = volume.new_empty((volume.shape[0], *displacement.shape[1:]))

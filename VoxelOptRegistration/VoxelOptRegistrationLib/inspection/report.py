@@ -62,8 +62,8 @@ def describe_image(image: sitk.Image, name: str) -> dict[str, Any]:
     }
 
 
-def software_versions() -> dict[str, str]:
-    """Versions of this software, Python, torch, SimpleITK and numpy, what computes, and the operating system."""
+def software_versions(device: str = "cpu") -> dict[str, str]:
+    """Versions of this software, Python, torch, SimpleITK and numpy, what computes on `device`, and the system."""
     import torch  # slow to import; a report can be drawn without it
 
     from ..kernels.runtime import kernels_in_use
@@ -74,7 +74,7 @@ def software_versions() -> dict[str, str]:
         "torch": str(torch.__version__),
         "SimpleITK": sitk.Version_VersionString(),
         "numpy": np.__version__,
-        "kernels": kernels_in_use(),
+        "kernels": kernels_in_use(device),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
     }
 

@@ -1,8 +1,10 @@
-"""Whether compiled loops can serve, and sharing them out over threads."""
+"""Whether compiled loops or fused GPU kernels can serve; sharing loops out over threads."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor
 
 SWITCH = "VOXELOPT_KERNELS"
-"""Environment variable: "torch" does without compiled loops."""
+"""Environment variable: "torch" does without compiled loops and fused kernels."""
 
 _SHARED_VOXELS = 1 << 14
 """Fewer voxels are not worth waking a thread for."""
@@ -35,8 +37,74 @@ def numba_serves() -> bool:
     return os.environ.get(SWITCH) != "torch" and _numba_version() is not None
 
 
-def kernels_in_use() -> str:
-    """For reports: "numba" with its version, or "torch"."""
+def fuses(*tensors: Tensor | None) -> bool:
+    """Whether fused kernels can do these: together on a GPU, nothing to differentiate, Triton at hand.
+
+    Of float32 or float16; trusts are bool. On the CPU Triton's interpreter counts as a GPU.
+    """
+    given = [tensor for tensor in tensors if tensor is not None]
+    return (
+        all(t.dtype in (torch.float32, torch.float16, torch.bool) and t.device == given[0].device for t in given)
+        and not (torch.is_grad_enabled() and any(t.requires_grad for t in given))
+        and triton_serves(given[0].device)
+    )
+
+
+def fused(operation: str, *arguments: Any) -> Any:
+    """What `operation`, "module.function" of the package `gpu`, makes of `arguments`; None where plain torch has to.
+
+    It has to where not `fuses` the tensors among them, or a kernel cannot be compiled or started: that is logged, and
+    not tried again on that device. Raises `torch.cuda.OutOfMemoryError`.
+    """
+    tensors = [argument for argument in arguments if isinstance(argument, Tensor)]
+    if not fuses(*tensors):
+        return None
+    module, _, function = operation.partition(".")
+    try:
+        return getattr(importlib.import_module(f"..gpu.{module}", __name__), function)(*arguments)
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except Exception as error:  # Triton, its compiler and the driver name theirs variously
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        _given_up()[tensors[0].device] = reason
+        logging.getLogger(__name__).warning("No fused kernels on %s, plain torch serves: %s", tensors[0].device, reason)
+        return None
+
+
+def triton_serves(device: torch.device) -> bool:
+    """Whether Triton is installed, not switched off, and has not failed on this device."""
+    interpreted = device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"
+    return (
+        (device.type == "cuda" or interpreted)
+        and os.environ.get(SWITCH) != "torch"
+        and device not in _given_up()
+        and _triton_version() is not None
+    )
+
+
+@cache
+def _given_up() -> dict[torch.device, str]:
+    """Devices that fused kernels failed on, and why."""
+    return {}
+
+
+@cache
+def _triton_version() -> str | None:
+    if importlib.util.find_spec("triton") is None:
+        return None
+    try:
+        import triton
+    except (ImportError, OSError, AttributeError, RuntimeError):
+        return None  # Installed, but not for this Python or torch.
+    return str(triton.__version__)
+
+
+def kernels_in_use(device: str = "cpu") -> str:
+    """For reports: "triton" or "numba" with its version, or "torch"."""
+    if triton_serves(torch.device(device)):
+        return f"triton {_triton_version()}"
+    if torch.device(device).type != "cpu":
+        return "torch"
     return f"numba {_numba_version()}" if numba_serves() else "torch"
 
 

@@ -19,6 +19,7 @@ class VoxelOptOptions:
     map_sharpness: the same for the entropy map that is reported.
     sigma_low, sigma_high: Gaussian standard deviation at entropy 0 and 1, voxels; three taps per axis.
     passes: filter passes after every step; prefilter_passes: the same on the scores.
+    half_scores: keep scores as float16 where fused GPU kernels serve, half the memory; arithmetic stays float32.
     squarings: scaling-and-squaring steps; 0 chooses them from the largest displacement.
     subvoxel_rounds: rounds at the finest level that move by fractions of a voxel.
     smoothing, ties, entropy_scale, border: see their types.
@@ -37,6 +38,7 @@ class VoxelOptOptions:
     sigma_high: float = 0.5
     passes: int = 5
     prefilter_passes: int = 3
+    half_scores: bool = False
     squarings: int = 0
     subvoxel_rounds: int = 1
     smoothing: Smoothing = Smoothing.ADAPTIVE

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..kernels import scoring
-from ..kernels.runtime import compiles
+from ..kernels.runtime import compiles, fused
 from ..options import Border
 
 _SCORED_VOXELS = 1 << 18
@@ -41,6 +41,9 @@ def similarity_scores(
     a side can be compared at all: a candidate that cannot gets the mean of the voxel's other scores, so that it
     neither attracts nor repels; a voxel that cannot even stay where it is gets zeros.
     """
+    arguments = (fixed, moving, candidates, fixed_trust, moving_trust, border)
+    if (scores := fused("matching.scores", *arguments, False)) is not None:
+        return scores
 
     def add(total: Tensor, difference: Tensor) -> None:
         total.add_(difference.abs_())
@@ -60,6 +63,9 @@ def squared_difference_scores(
 
     The arguments are those of `similarity_scores`.
     """
+    arguments = (fixed, moving, candidates, fixed_trust, moving_trust, border)
+    if (scores := fused("matching.scores", *arguments, True)) is not None:
+        return scores
 
     def add(total: Tensor, difference: Tensor) -> None:
         total.addcmul_(difference, difference)

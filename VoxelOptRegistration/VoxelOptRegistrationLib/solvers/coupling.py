@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..kernels import coupling as loops
-from ..kernels.runtime import compiles
+from ..kernels.runtime import compiles, fused
 from ..options import Ties
 from .candidates import slabs
 
@@ -19,8 +19,11 @@ def best_displacement(
     scores (K, Z, Y, X); candidates (K, 3) voxels, shortest first; smooth (3, Z, Y, X). |smooth|^2 is the same for
     all d, so that each voxel costs one product of its displacement with the candidates and one maximum.
     """
+    if (best := fused("coupling.best_displacement", scores, candidates, smooth, coupling, ties)) is not None:
+        return best
     if ties is Ties.CENTRE and compiles(scores, candidates, smooth):
         return loops.best_displacement(scores, candidates, smooth, coupling)
+    scores = scores.float() if scores.dtype is torch.float16 else scores
     count, *shape = scores.shape
     plane = shape[1] * shape[2]
     flat = scores.view(count, -1)

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ..fields.algebra import compose
 from ..options import Border, EntropyScale
-from .candidates import candidate_displacements, similarity_scores
+from .candidates import candidate_displacements
 from .driver import Level, warped_level
-from .entropy import displacement_entropy
+from .scoring import scores_and_entropy
 from .solution import Evidence
 
 
@@ -33,12 +33,13 @@ def match_evidence(
     """
     candidates = candidate_displacements(1, fixed.features.device)
     moved = warped_level(moving, displacement, options.border)
-    scores = similarity_scores(fixed.features, moved.features, candidates, options.border, fixed.trust, moved.trust)
+    scores, entropy = scores_and_entropy(
+        fixed, moved, candidates, options.border, options.map_sharpness, EntropyScale.CANDIDATES
+    )
     dissimilarity = -scores[0]  # the null displacement is the first candidate
     for trust in (fixed.trust, moved.trust):
         if trust is not None:
             dissimilarity = dissimilarity.masked_fill(~trust, torch.nan)
-    entropy = displacement_entropy(scores, options.map_sharpness, EntropyScale.CANDIDATES)
     return Evidence(entropy, dissimilarity, disagreement)
 
 

@@ -16,10 +16,9 @@ from ..fields.algebra import exponential
 from ..kernels.coupling import parabola_peaks
 from ..kernels.runtime import compiles
 from ..options import VoxelOptOptions
-from .candidates import similarity_scores
 from .driver import Level
-from .entropy import displacement_entropy
 from .message_passing import entropy_filter
+from .scoring import scores_and_entropy
 
 _LEAST_CURVATURE = 1e-3
 """Per voxel^2, of similarity: keeps a flat or inverted parabola from moving its voxel further than its slope says."""
@@ -29,9 +28,10 @@ def subvoxel_step(fixed: Level, moving: Level, options: VoxelOptOptions, checkpo
     """Residual displacement (3, Z, Y, X), at most about one voxel, of features that match to within a voxel."""
     axes = torch.eye(3, dtype=fixed.features.dtype, device=fixed.features.device)
     candidates = torch.cat([torch.zeros_like(axes[:1]), axes, -axes])
-    scores = similarity_scores(fixed.features, moving.features, candidates, options.border, fixed.trust, moving.trust)
+    scores, entropy = scores_and_entropy(
+        fixed, moving, candidates, options.border, options.sharpness, options.entropy_scale
+    )
     checkpoint()
-    entropy = displacement_entropy(scores, options.sharpness, options.entropy_scale)
     messages = entropy_filter(entropy, options.sigma_low, options.sigma_high, options.border, options.smoothing)
     scores = messages.smooth_(scores, options.prefilter_passes)
     smooth = torch.zeros_like(scores[:3])

@@ -10,13 +10,13 @@ from torch import Tensor
 from ..fields.algebra import compose, exponential, make_inverse_consistent
 from ..fields.folds import make_invertible
 from ..options import VoxelOptOptions
-from .candidates import candidate_displacements, similarity_scores
+from .candidates import candidate_displacements
 from .coupling import best_displacement
 from .driver import Level, build_pyramid, coarse_to_fine, to_finest, warped_level
-from .entropy import displacement_entropy
 from .match_evidence import match_evidence, round_trip
 from .message_passing import entropy_filter
 from .pyramid import plan_levels
+from .scoring import scores_and_entropy
 from .solution import BACKWARD, FORWARD, Report, Solution
 from .subvoxel import subvoxel_step
 
@@ -78,9 +78,10 @@ def level_step(
 ) -> Tensor:
     """Residual displacement (3, Z, Y, X) of one level, voxels of that level (VoxelOpt, section 3)."""
     candidates = candidate_displacements(options.search_radius, fixed.features.device)
-    scores = similarity_scores(fixed.features, moving.features, candidates, options.border, fixed.trust, moving.trust)
+    scores, entropy = scores_and_entropy(
+        fixed, moving, candidates, options.border, options.sharpness, options.entropy_scale, options.half_scores
+    )
     checkpoint()
-    entropy = displacement_entropy(scores, options.sharpness, options.entropy_scale)
     messages = entropy_filter(entropy, options.sigma_low, options.sigma_high, options.border, options.smoothing)
     scores = messages.smooth_(scores, options.prefilter_passes)
     smooth = messages.smooth_(best_displacement(scores, candidates, options.ties), options.passes)
