@@ -31,7 +31,7 @@ def result(phantom: Phantom) -> Result:
 
 
 def transform_of(result: Result, fixed: sitk.Image) -> sitk.Transform:
-    image = sitk.GetImageFromArray(result.displacement, isVector=True)
+    image = sitk.GetImageFromArray(result.displacement.astype(np.float64), isVector=True)
     image.CopyInformation(fixed)
     return sitk.DisplacementFieldTransform(image)
 

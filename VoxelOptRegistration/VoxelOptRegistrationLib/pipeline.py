@@ -14,12 +14,13 @@ from .constraints import bend_to_landmarks, landmark_section
 from .devices import choose_device
 from .fields.folds import make_invertible
 from .fields.jacobian import jacobian_determinant
+from .fields.slabs import by_slabs
 from .images.alignment import AlignmentResult, prealign
-from .images.displacement import displacement_image, total_displacement, voxel_displacement
+from .images.displacement import total_displacement, voxel_displacement
 from .images.grid import Grid, plan_working_grid
 from .images.inverse_between_voxels import even_out_inverse
 from .images.inversion import invert_displacement
-from .images.resampling import warp_image
+from .images.resampling import warp_by_field
 from .inspection.result import inspect_result
 from .options import Settings
 from .progress import Watcher
@@ -72,6 +73,8 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
     with clock.stage("field"), memory_errors(device, "the displacement field"):
         invertible = solver_options(settings).invertible
         displacement, jacobian = _on_fixed_grid(solution, work, fixed_grid, alignment, invertible)
+        determinant = fixed_grid.place(sitk.GetImageFromArray(jacobian))
+        del jacobian
     watcher.step("inverse", 0.86, "Inverting the field.")
     with clock.stage("inverse"):
         moving_grid = Grid.of(inputs.moving)
@@ -79,8 +82,7 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
         inverse = even_out_inverse(inverse, valid, displacement, fixed_grid, moving_grid)
     watcher.step("warp", 0.92, "Warping the moving volume.")
     with clock.stage("warp"):
-        transform = sitk.DisplacementFieldTransform(displacement_image(displacement, fixed_grid))
-        warped = warp_image(inputs.moving, inputs.fixed, transform, default=_emptiness(inputs.moving, settings))
+        warped = warp_by_field(inputs.moving, displacement, fixed_grid, default=_emptiness(inputs.moving, settings))
         entropy = _entropy_image(solution.evidence.entropy, compared, inputs.fixed)
     with clock.stage("confidence"):
         calibration, calibrated = calibration_for(settings)
@@ -95,7 +97,7 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
             inputs.fixed,
             inputs.moving,
             displacement,
-            jacobian,
+            sitk.GetArrayViewFromImage(determinant),
             sitk.GetArrayViewFromImage(entropy),
             expected_error=(sitk.GetArrayViewFromImage(expected), basis),
             inverse=(inverse, valid),
@@ -103,12 +105,11 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
             labels=None if labels[0] is None or labels[1] is None else (labels[0], labels[1]),
             background=settings.background,
         )
-        measured |= landmark_section(inputs, settings.landmarks, alignment.transform, work, solved, transform)
+        measured |= landmark_section(inputs, settings.landmarks, alignment.transform, work, solved, displacement)
     report = {**circumstances(inputs, settings, alignment, work, device), **measured}
     report["warnings"] = [*alignment.notes, *measured["warnings"]]
     report["timings_s"] = clock.timings()
     watcher.step("inspect", 1.0, "Registered.")
-    determinant = fixed_grid.place(sitk.GetImageFromArray(jacobian))
     stiffness = None if solution.stiffness is None else _on_fixed_voxels(solution.stiffness, work, inputs.fixed)
     return Result(displacement, inverse, valid, warped, entropy, determinant, expected, report, stiffness)
 
@@ -120,21 +121,26 @@ def _on_fixed_grid(
     is kept from folding.
     """
     found = solution.displacement.numpy()
-    total = total_displacement(found, work, fixed, alignment.transform)
+    total = total_displacement(found, work, fixed, alignment.transform, np.float32)
     jacobian = _jacobian(total, fixed)
     if not invertible or jacobian.min() > 0:
         return total, jacobian
     identity = sitk.Transform(3, sitk.sitkIdentity)
-    deformation = total_displacement(found, work, fixed, identity).astype(np.float32)
+    deformation = total_displacement(found, work, fixed, identity, np.float32)
     mended = make_invertible(torch.from_numpy(voxel_displacement(deformation, fixed))).numpy()
-    total = total_displacement(mended, fixed, fixed, alignment.transform)
+    total = total_displacement(mended, fixed, fixed, alignment.transform, np.float32)
     return total, _jacobian(total, fixed)
 
 
 def _jacobian(displacement: np.ndarray, grid: Grid) -> np.ndarray:
     """Jacobian determinant of the mapping in index units of `grid`, float32 (Z, Y, X)."""
-    field = voxel_displacement(displacement.astype(np.float32), grid)
-    return jacobian_determinant(torch.from_numpy(field)).numpy()
+
+    def part(field: Tensor) -> Tensor:
+        rows = np.ascontiguousarray(field.permute(1, 2, 3, 0).numpy())
+        own = Grid((rows.shape[0], *grid.size_zyx[1:]), grid.index_to_world)
+        return jacobian_determinant(torch.from_numpy(voxel_displacement(rows, own)))
+
+    return by_slabs(part, (torch.from_numpy(displacement).permute(3, 0, 1, 2),), 1).numpy()
 
 
 def _entropy_image(entropy: Tensor, work: Grid, fixed: sitk.Image) -> sitk.Image:

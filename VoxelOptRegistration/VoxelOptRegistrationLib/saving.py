@@ -17,14 +17,24 @@ from .pipeline import Inputs, Result
 def save(result: Result, inputs: Inputs, folder: Path) -> None:
     """Write transforms, volumes and the report into `folder`, which exists; raises `ComputationError` if the disk is
     full.
+
+    The maps and fields of `result` are gone then: ITK needs twice a field's memory, in float64, to write it.
     """
-    write_transform(displacement_transform(result.displacement, Grid.of(inputs.fixed)), folder / "transform.h5")
-    inverse = displacement_transform(result.inverse_displacement, Grid.of(inputs.moving))
-    write_transform(inverse, folder / "inverse_transform.h5")
-    for name in ("warped", "entropy", "jacobian", "expected_error"):
-        write_image(getattr(result, name), folder / f"{name}.nii.gz")
-    if result.stiffness is not None:
-        write_image(result.stiffness, folder / "stiffness.nii.gz")
+    _write_pictures(result, inputs, folder)
+    for name in ("warped", "entropy", "jacobian", "expected_error", "stiffness"):
+        image = result.hand_over(name)
+        if image is not None:
+            write_image(image, folder / f"{name}.nii.gz")
+        del image
+    for name, image, file in (
+        ("inverse_displacement", inputs.moving, "inverse_transform.h5"),
+        ("displacement", inputs.fixed, "transform.h5"),
+    ):
+        write_transform(displacement_transform(result.hand_over(name), Grid.of(image)), folder / file)
+
+
+def _write_pictures(result: Result, inputs: Inputs, folder: Path) -> None:
+    """The report, drawn from the maps."""
     gallery = draw_gallery(
         inputs.fixed,
         inputs.moving,

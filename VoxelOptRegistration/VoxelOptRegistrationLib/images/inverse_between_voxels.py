@@ -22,15 +22,16 @@ _SHARE = 0.8
 def even_out_inverse(inverse: np.ndarray, valid: np.ndarray, total: np.ndarray, grid: Grid, target: Grid) -> np.ndarray:
     """`inverse` (Z, Y, X, 3) on `target`, changed where `valid` (Z, Y, X), for the mapping p -> p + total(p) on `grid`.
 
-    All LPS mm, linear between voxels. Returns float64, at every voxel within the error that interpolation has there.
+    All LPS mm, linear between voxels. Returns float32, at every voxel within the error that interpolation has there.
     """
     back = _channels(np.where(valid[..., None], inverse, np.nan))
     error = np.empty(total.shape, np.float32)
     for slab, points in slabs(grid):
         error[slab] = total[slab] + _at(back, target, points + total[slab])
+    del back
     np.nan_to_num(error, copy=False)
     errors = _channels(error)
-    result = inverse.copy()
+    result = inverse.astype(np.float32)
     for slab, points in slabs(target):
         correction = _at(errors, grid, points + inverse[slab])
         result[slab] -= _SHARE * np.where(valid[slab][..., None], correction, 0.0)
@@ -38,7 +39,7 @@ def even_out_inverse(inverse: np.ndarray, valid: np.ndarray, total: np.ndarray, 
 
 
 def _channels(vectors: np.ndarray) -> Tensor:
-    return torch.from_numpy(vectors.astype(np.float32)).permute(3, 0, 1, 2)[None]
+    return torch.from_numpy(vectors.astype(np.float32, copy=False)).permute(3, 0, 1, 2)[None]
 
 
 def _at(channels: Tensor, grid: Grid, points: np.ndarray) -> np.ndarray:

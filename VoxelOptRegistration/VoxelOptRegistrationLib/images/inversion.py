@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from .displacement import affine_map, on_grid
+from .displacement import add_affine_map, affine_map, on_grid
 from .grid import Grid
 
 _TOLERANCE = 0.03
@@ -33,12 +33,13 @@ def invert_displacement(
     total: (Z, Y, X, 3) LPS mm on `grid`, linear between its voxels and constant beyond them. Fixed-point iteration
     x <- x + A^-1 (y - x - total(x)), A the affine map nearest to the mapping, from x = A^-1 y (Chen et al., Med Phys
     35, 2008, for A = identity), on coarser voxels of `target` first, then Newton's method where that is not enough.
-    Returns displacements x - y, float64 (Z, Y, X, 3) LPS mm; valid, bool (Z, Y, X): True where x lies in the field of
+    Returns displacements x - y, float32 (Z, Y, X, 3) LPS mm; valid, bool (Z, Y, X): True where x lies in the field of
     view of `grid` and maps back within a tenth of a voxel; and the mean distance |y - x - total(x)| there, mm.
     """
     residual = _Residual(total, grid)
     bends = _bends(residual, target, iterations)
-    inverse = affine_map(target, (residual.back - np.eye(4)) @ target.index_to_world)
+    inverse = np.zeros((*target.size_zyx, 3), np.float32)
+    add_affine_map(inverse, (residual.back - np.eye(4)) @ target.index_to_world)
     valid = np.empty(target.size_zyx, bool)
     distance, count = 0.0, 0
     for slab, start in _starts(residual, target):
@@ -74,15 +75,12 @@ class _Residual:
         self.change = torch.from_numpy(change.T.astype(np.float32))
         self.beyond = bool(np.abs(change).max() > 1e-6)
         self.to_world = torch.from_numpy((affine[:3, :3] @ grid.index_to_world[:3, :3]).T.astype(np.float32))
-        deviation = torch.from_numpy((-to_index @ total.reshape(-1, 3).T).reshape(3, *grid.size_zyx))
         own = to_index @ (affine - np.eye(4))[:3] @ grid.index_to_world
-        for channel in range(3):
-            for axis, n in enumerate(grid.size_xyz):
-                shape = [1, 1, 1]
-                shape[2 - axis] = n
-                deviation[channel] += torch.from_numpy(own[channel, axis] * np.arange(n)).reshape(shape)
-            deviation[channel] += own[channel, 3]
-        self.deviation = deviation.to(torch.float32)[None]
+        plane = affine_map(Grid((1, *grid.size_zyx[1:]), np.eye(4)), own)[0]
+        deviation = np.empty((3, *grid.size_zyx), np.float32)
+        for index, vectors in enumerate(total):
+            deviation[:, index] = np.moveaxis(plane + index * own[:, 2] - vectors @ to_index.T, -1, 0)
+        self.deviation = torch.from_numpy(deviation)[None]
 
     def at(self, start: Tensor, e: Tensor) -> Tensor:
         """At x = start + e, all (..., 3) in indices of the grid (x, y, z)."""
@@ -110,7 +108,7 @@ def _bends(residual: _Residual, target: Grid, iterations: int) -> Tensor:
     bends = _bends(residual, coarse, iterations)
     for slab, start in _starts(residual, coarse):
         _solve_(bends[slab], start, residual, iterations)
-    return torch.from_numpy(on_grid(bends.numpy(), coarse, target).astype(np.float32))
+    return torch.from_numpy(on_grid(bends.numpy(), coarse, target, np.float32))
 
 
 def _starts(residual: _Residual, target: Grid) -> Iterator[tuple[slice, Tensor]]:

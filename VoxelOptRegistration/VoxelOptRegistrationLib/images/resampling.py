@@ -9,6 +9,7 @@ import SimpleITK as sitk
 import torch
 import torch.nn.functional as functional
 
+from .displacement import transforms_of_slabs
 from .grid import Grid
 from .transforms import affine_matrix
 
@@ -78,7 +79,7 @@ def warp_image(moving: sitk.Image, reference: sitk.Image, transform: sitk.Transf
 
     Integer types are rounded and kept within their range.
     """
-    warped = _resample(sitk.Cast(moving, sitk.sitkFloat64), reference, transform, sitk.sitkLinear, default)
+    warped = _resample(moving, reference, transform, sitk.sitkLinear, default, sitk.sitkFloat64)
     kind = sitk.GetArrayViewFromImage(moving).dtype
     if kind.kind in "iu":
         limits = np.iinfo(kind)
@@ -89,6 +90,15 @@ def warp_image(moving: sitk.Image, reference: sitk.Image, transform: sitk.Transf
         image.CopyInformation(warped)
         return sitk.Cast(image, moving.GetPixelID())
     return sitk.Cast(warped, moving.GetPixelID())
+
+
+def warp_by_field(moving: sitk.Image, displacement: np.ndarray, grid: Grid, *, default: float) -> sitk.Image:
+    """`warp_image` through p -> p + displacement(p), (Z, Y, X, 3) LPS mm on `grid`, onto that grid, slab by slab."""
+    result = np.empty(grid.size_zyx, sitk.GetArrayViewFromImage(moving).dtype)
+    for part, own, transform in transforms_of_slabs(displacement, grid):
+        slab = warp_image(moving, own.to_reference_image(), transform, default=default)
+        result[part] = sitk.GetArrayViewFromImage(slab)
+    return sitk.Cast(grid.place(sitk.GetImageFromArray(result)), moving.GetPixelID())
 
 
 def fill_invalid(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -117,13 +127,19 @@ def _push_pull(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 def _resample(
-    image: sitk.Image, reference: sitk.Image, transform: sitk.Transform, interpolator: int, default: float | None
+    image: sitk.Image,
+    reference: sitk.Image,
+    transform: sitk.Transform,
+    interpolator: int,
+    default: float | None,
+    pixel_type: int = sitk.sitkUnknown,
 ) -> sitk.Image:
-    """Resample; `default` outside the image, or the nearest value where it is None."""
+    """Resample; `default` outside the image, or the nearest value where it is None. Without a pixel type, its own."""
     resampler = sitk.ResampleImageFilter()
     resampler.SetReferenceImage(reference)
     resampler.SetTransform(transform)
     resampler.SetInterpolator(interpolator)
+    resampler.SetOutputPixelType(pixel_type)
     if default is None:
         resampler.UseNearestNeighborExtrapolatorOn()
     else:

@@ -15,7 +15,7 @@ from .consistency import inverse_consistency
 from .findings import find_warnings
 from .landmarks import Landmarks, target_registration_error
 from .overlap import overlap, warp_labels
-from .similarity import compare, resample_with_gaps, with_gaps
+from .similarity import compare, resample_with_gaps, warp_with_gaps, with_gaps
 from .statistics import entropy_statistics, expected_error_statistics, histogram, jacobian_statistics, length_statistics
 from .worst import worst_voxels
 
@@ -44,7 +44,6 @@ def inspect_result(
     """
     grid = Grid.of(fixed)
     identity = sitk.Transform(3, sitk.sitkIdentity)
-    transform = displacement_transform(displacement, grid)
     body = body_mask(fixed, background) if mask is None else sitk.GetArrayFromImage(mask) > 0
     lengths = np.sqrt(np.einsum("zyxc,zyxc->zyx", displacement, displacement))
     sections: dict[str, Any] = {
@@ -52,7 +51,7 @@ def inspect_result(
         "similarity": compare(
             with_gaps(fixed, background),
             resample_with_gaps(moving, fixed, identity, background),
-            resample_with_gaps(moving, fixed, transform, background),
+            warp_with_gaps(moving, displacement, grid, background),
             body,
         ),
         "jacobian": jacobian_statistics(jacobian),
@@ -75,6 +74,9 @@ def inspect_result(
         sections["inverse_consistency"] = inverse_consistency(
             displacement, grid, field, Grid.of(moving), valid=valid, mask=body
         )
+    if labels is None and landmarks is None:
+        return {**sections, "warnings": find_warnings(sections)}
+    transform = displacement_transform(displacement, grid)
     if labels is not None:
         sections["overlap"] = {
             when: overlap(labels[0], warp_labels(labels[1], labels[0], mapping))
