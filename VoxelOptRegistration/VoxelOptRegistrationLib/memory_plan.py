@@ -51,12 +51,13 @@ class Budget:
 
 @dataclass(frozen=True)
 class Plan:
-    """work: the solver's grid. stages: of the refinement, its grids and the steps on each. predicted: bytes of main
-    memory beyond what the process has at the start, per row of `memory_terms.COPIES`; predicted_device: of the GPU,
-    where one computes.
+    """sizes: what the prediction rests on. work: the solver's grid. stages: of the refinement, its grids and the steps
+    on each. predicted: bytes of main memory beyond what the process has at the start, per row of `memory_terms.COPIES`;
+    predicted_device: of the GPU, where one computes.
     """
 
     budget: Budget
+    sizes: Sizes
     work: Grid
     stages: tuple[tuple[Grid, int], ...]
     predicted: dict[str, int]
@@ -84,6 +85,7 @@ class Plan:
         return {
             "budget_mib": self.budget.computing / 2**20,
             "predicted_mib": (self.peak_bytes + (self.budget.resident or 0 if host else 0)) / 2**20,
+            "sizes": dataclasses.asdict(self.sizes),
             "fallbacks": [],
         }
 
@@ -104,7 +106,7 @@ def make_plan(fixed: sitk.Image, moving: sitk.Image, channels: int, settings: Se
     finest = stages[-1][0].voxels if stages else 0
     sizes = dataclasses.replace(empty, work=work.voxels, refined=finest)
     main, device = predict(sizes, settings, budget.device is not None)
-    return Plan(budget, work, stages, main, device)
+    return Plan(budget, sizes, work, stages, main, device)
 
 
 def predict(sizes: Sizes, settings: Settings, on_gpu: bool = False) -> tuple[dict[str, int], dict[str, int]]:
