@@ -150,17 +150,12 @@ def test_masks_decide_what_is_compared(phantom: Phantom) -> None:
     assert careful < careless
 
 
-def test_too_little_memory_names_the_largest_grid(phantom: Phantom, monkeypatch: pytest.MonkeyPatch) -> None:
-    from VoxelOptRegistrationLib import pipeline
-
-    def tight(name: str) -> object:
-        return dataclasses.replace(real(name), free_bytes=2_000_000)
-
-    real = pipeline.choose_device
-    monkeypatch.setattr(pipeline, "choose_device", tight)
-    with pytest.raises(ComputationError, match="largest grid that fits") as caught:
-        register(Inputs(phantom.fixed, phantom.moving), SMALL)
-    assert "grid.max_voxels" in caught.value.remedy
+def test_too_little_memory_is_told_before_anything_is_computed(phantom: Phantom) -> None:
+    steps: list[Progress] = []
+    tight = dataclasses.replace(SMALL, memory_gib=0.01)
+    with pytest.raises(ComputationError, match="memory") as caught:
+        register(Inputs(phantom.fixed, phantom.moving), tight, Watcher(progress=steps.append))
+    assert caught.value.remedy and [step.stage for step in steps] == ["check"]
 
 
 @pytest.mark.parametrize("spoil", ["nan", "constant", "vector", "flat"])

@@ -90,7 +90,7 @@ def run_all(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any
     for name, fixed, moving, settings in cases(options):
         if options.only and not any(text in name for text in options.only):
             continue
-        if not Path(fixed).exists() and options.data is None or fixed in GENERATED:
+        if fixed in GENERATED:
             fixed, moving = generated(fixed, folder)
         case = {"name": name, "fixed": str(fixed), "moving": str(moving), "settings": settings}
         command = [sys.executable, __file__, "--case", json.dumps(case)]
