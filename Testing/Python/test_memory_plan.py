@@ -48,7 +48,7 @@ from VoxelOptRegistrationLib.presets import load_preset
 phantom = make_phantom((36, 42, 54))
 volumes = [sitk.Expand(image, [2, 2, 2]) for image in (phantom.fixed, phantom.moving)]
 quick = VoxelOptOptions(couplings=(1.0,), inverse_consistency=False)
-settings = dataclasses.replace(load_preset("abdomen-ct"), refine="none", align=Alignment.CENTER, solver=quick)
+settings = dataclasses.replace(load_preset("abdomen-ct"), refine="none", align=Alignment.CENTRE, solver=quick)
 small = dataclasses.replace(settings, grid=GridOptions(max_voxels=20_000))
 register(Inputs(*volumes), small)  # What comes once, such as libraries and threads, is there.
 status = Path("/proc/self/status").read_text().splitlines()
@@ -152,7 +152,7 @@ def test_the_users_budget_counts_the_process_on_the_cpu_and_the_gpu_where_one_co
     given_gib = Settings(memory_gib=2.0)
     own = Budget.of(ON_CPU, given_gib)
     assert own.device is None and own.main + (own.resident or 0) == 2 * 2**30
-    assert Budget.of(ON_CPU, Settings()).main == round(0.8 * 8 * 2**30)
+    assert Budget.of(ON_CPU, Settings()).main == pytest.approx(0.8 * 8 * 2**30)
     gpu = Device("cuda:0", "GPU", 6 * 2**30, 8 * 2**30)
     assert Budget.of(gpu, given_gib).device == 2 * 2**30
     assert Budget.of(gpu, Settings(memory_gib=50.0)).device == 6 * 2**30

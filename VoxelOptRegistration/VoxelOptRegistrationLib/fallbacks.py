@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 from dataclasses import dataclass
-
-import torch
 
 from .devices import choose_device
 from .errors import OutOfMemory
 from .images.grid import Grid
 from .memory_plan import Budget, Plan, coarser, make_plan
+from .resources import give_back
 from .solvers.solution import Solution
 from .solving import Problem, solve_problem
 from .stopwatch import Stopwatch
@@ -44,6 +42,7 @@ def solve_within_memory(problem: Problem, plan: Plan, clock: Stopwatch) -> Solve
     while True:
         try:
             solution, grid = solve_problem(problem, plan, clock)
+            give_back()
             return Solved(solution, grid, problem, plan, tuple(notes))
         except OutOfMemory as error:
             if tries >= _TRIES or plan.work.voxels < 2 * _FEWEST_VOXELS:
@@ -52,7 +51,7 @@ def solve_within_memory(problem: Problem, plan: Plan, clock: Stopwatch) -> Solve
                 tries = 0
             said = error.text
         # Outside the handler: the error's traceback holds what the computation had in memory.
-        _release()
+        give_back()
         tries += 1
         problem, plan = _smaller(problem, plan) if tries > 1 else _on_processor(problem)
         notes.append(f"{said} It went on {_how(problem, plan)}, so the result may be less exact.")
@@ -76,9 +75,3 @@ def _planned(problem: Problem) -> tuple[Problem, Plan]:
 
 def _how(problem: Problem, plan: Plan) -> str:
     return f"on {problem.device.title} with a working grid of {plan.work.title}"
-
-
-def _release() -> None:
-    gc.collect()
-    if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()

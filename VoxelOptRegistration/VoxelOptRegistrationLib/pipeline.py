@@ -27,7 +27,7 @@ from .memory_plan import Budget, make_plan
 from .options import Settings
 from .progress import Watcher
 from .registration import Inputs, Result
-from .resources import memory_errors
+from .resources import give_back, memory_errors
 from .solvers.methods import solver_options
 from .solvers.solution import Solution
 from .solving import REFINING, Problem
@@ -82,6 +82,7 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
         moving_grid = Grid.of(inputs.moving)
         inverse, valid, _ = invert_displacement(displacement, fixed_grid, moving_grid)
         inverse = even_out_inverse(inverse, valid, displacement, fixed_grid, moving_grid)
+        give_back()
     watcher.step("warp", 0.92, "Warping the moving volume.")
     with clock.stage("warp"), memory_errors(device, "the warped volume"):
         warped = warp_by_field(inputs.moving, displacement, fixed_grid, default=_emptiness(inputs.moving, settings))

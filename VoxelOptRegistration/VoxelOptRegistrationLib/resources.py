@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import re
 import sys
 from collections.abc import Iterator
@@ -43,6 +45,20 @@ def _out_of_memory(device: Device, what: str) -> OutOfMemory:
         f"{device.title} ran out of memory ({device.free_bytes / 2**30:.1f} GiB were free) for {what}.",
         "Close other programs, lower grid.max_voxels, or choose another device.",
     )
+
+
+def give_back() -> None:
+    """Return to the system, and to the GPU, what was freed but is kept for later: the next stages need other sizes.
+
+    The C library keeps blocks below 32 MiB, which are most of what solving takes.
+    """
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, other C libraries do not.
+        if trim is not None:
+            trim(0)
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def peak_memory_mib(device: Device) -> float | None:
