@@ -60,11 +60,11 @@ def landmark_section(
     alignment: sitk.Transform,
     work: Grid,
     solved: Solution,
-    result: sitk.Transform,
+    result: np.ndarray,
 ) -> dict[str, Any]:
     """The section `constraints` of the report: errors, mm, at the landmarks that were used; empty without landmarks.
 
-    solved: before it was bent. result: fixed point -> moving point, the whole mapping.
+    solved: before it was bent. result: the whole mapping on the fixed grid, (Z, Y, X, 3), LPS mm.
     """
     pairs = landmark_pairs(inputs)
     if pairs is None:
@@ -73,7 +73,7 @@ def landmark_section(
     mappings = {
         "before": sitk.Transform(3, sitk.sitkIdentity),
         "solved": sitk.CompositeTransform([alignment, deformation]),
-        "after": result,
+        "after": displacement_transform(result, Grid.of(inputs.fixed)),
     }
     errors = {name: target_registration_error(mapping, *pairs)["all"] for name, mapping in mappings.items()}
     return {"constraints": {"weight": options.weight, "radius_mm": options.radius, **errors}}

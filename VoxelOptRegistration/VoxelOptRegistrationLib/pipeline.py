@@ -15,11 +15,13 @@ from .devices import choose_device
 from .fields.folds import make_invertible
 from .fields.jacobian import jacobian_determinant
 from .images.alignment import AlignmentResult, prealign
-from .images.displacement import displacement_image, total_displacement, voxel_displacement
+from .images.displacement import total_displacement, voxel_displacement
+from .images.ends import values_at_ends
 from .images.grid import Grid, plan_working_grid
 from .images.inverse_between_voxels import even_out_inverse
 from .images.inversion import invert_displacement
-from .images.resampling import warp_image
+from .images.resampling import like
+from .inspection.body import body_mask
 from .inspection.result import inspect_result
 from .options import Settings
 from .progress import Watcher
@@ -79,8 +81,8 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
         inverse = even_out_inverse(inverse, valid, displacement, fixed_grid, moving_grid)
     watcher.step("warp", 0.92, "Warping the moving volume.")
     with clock.stage("warp"):
-        transform = sitk.DisplacementFieldTransform(displacement_image(displacement, fixed_grid))
-        warped = warp_image(inputs.moving, inputs.fixed, transform, default=_emptiness(inputs.moving, settings))
+        emptiness = _emptiness(inputs.moving, settings)
+        warped = like(inputs.moving, values_at_ends(inputs.moving, displacement, inputs.fixed, emptiness))
         entropy = _entropy_image(solution.evidence.entropy, compared, inputs.fixed)
     with clock.stage("confidence"):
         calibration, calibrated = calibration_for(settings)
@@ -91,6 +93,7 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
     watcher.step("inspect", 0.95, "Measuring the result.")
     with clock.stage("inspect"):
         labels = (inputs.fixed_labels, inputs.moving_labels)
+        body = body_mask(inputs.fixed, settings.background) if inputs.fixed_mask is None else None
         measured = inspect_result(
             inputs.fixed,
             inputs.moving,
@@ -100,17 +103,18 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
             expected_error=(sitk.GetArrayViewFromImage(expected), basis),
             inverse=(inverse, valid),
             mask=inputs.fixed_mask,
+            body=body,
             labels=None if labels[0] is None or labels[1] is None else (labels[0], labels[1]),
             background=settings.background,
         )
-        measured |= landmark_section(inputs, settings.landmarks, alignment.transform, work, solved, transform)
+        measured |= landmark_section(inputs, settings.landmarks, alignment.transform, work, solved, displacement)
     report = {**circumstances(inputs, settings, alignment, work, device), **measured}
     report["warnings"] = [*alignment.notes, *measured["warnings"]]
     report["timings_s"] = clock.timings()
     watcher.step("inspect", 1.0, "Registered.")
     determinant = fixed_grid.place(sitk.GetImageFromArray(jacobian))
     stiffness = None if solution.stiffness is None else _on_fixed_voxels(solution.stiffness, work, inputs.fixed)
-    return Result(displacement, inverse, valid, warped, entropy, determinant, expected, report, stiffness)
+    return Result(displacement, inverse, valid, warped, entropy, determinant, expected, report, stiffness, body)
 
 
 def _on_fixed_grid(

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from ..images.ends import values_at_ends
+
 BINS = 48
 
 
@@ -25,12 +27,26 @@ def resample_with_gaps(
 
     Voxels of value `background` (no data) give NaN too.
     """
-    values = sitk.Cast(moving, sitk.sitkFloat32)
-    if background is not None:
-        values = sitk.GetImageFromArray(with_gaps(moving, background))
-        values.CopyInformation(moving)
+    values = _image_with_gaps(moving, background)
     resampled = sitk.Resample(values, reference, transform, sitk.sitkLinear, float("nan"), sitk.sitkFloat32)
     return sitk.GetArrayFromImage(resampled)
+
+
+def displaced_with_gaps(
+    moving: sitk.Image, reference: sitk.Image, total: np.ndarray, background: float | None = None
+) -> np.ndarray:
+    """Like `resample_with_gaps`, for p -> p + total(p) with `total` (Z, Y, X, 3), LPS mm, on the grid of `reference`."""
+    values = _image_with_gaps(moving, background)
+    return sitk.GetArrayFromImage(values_at_ends(values, total, reference, float("nan")))
+
+
+def _image_with_gaps(image: sitk.Image, background: float | None) -> sitk.Image:
+    """float32, NaN where there is no data."""
+    if background is None:
+        return sitk.Cast(image, sitk.sitkFloat32)
+    values = sitk.GetImageFromArray(with_gaps(image, background))
+    values.CopyInformation(image)
+    return values
 
 
 def similarity(fixed: np.ndarray, other: np.ndarray) -> dict[str, Any]:
