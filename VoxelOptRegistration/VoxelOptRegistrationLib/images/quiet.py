@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 import SimpleITK as sitk
 
-
 _ONE_AT_A_TIME = threading.RLock()
 """Warnings and stderr are the whole process's."""
 

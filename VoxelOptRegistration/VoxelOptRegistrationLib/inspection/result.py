@@ -39,9 +39,9 @@ def inspect_result(
 
     displacement: the whole mapping on the grid of `fixed`, (Z, Y, X, 3), LPS mm, moving point minus fixed point.
     jacobian, entropy: (Z, Y, X) on the same grid. expected_error: the same, mm, and what stands behind it (`report`).
-    inverse: the displacement on the grid of `moving` and where it is valid. mask: where to measure; by default the body,
-    bool (Z, Y, X), which is found in `fixed` where it is not given. labels, landmarks: (fixed, moving) truth. background: the value that stands for "no data".
-    "Before" means where the scans' headers put them.
+    inverse: the displacement on the grid of `moving` and where it is valid. mask: where to measure; by default the
+    body, bool (Z, Y, X), which is found in `fixed` where it is not given. labels, landmarks: (fixed, moving) truth.
+    background: the value that stands for "no data". "Before" means where the scans' headers put them.
     """
     grid = Grid.of(fixed)
     identity = sitk.Transform(3, sitk.sitkIdentity)

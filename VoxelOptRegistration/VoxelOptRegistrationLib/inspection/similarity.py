@@ -35,7 +35,7 @@ def resample_with_gaps(
 def displaced_with_gaps(
     moving: sitk.Image, reference: sitk.Image, total: np.ndarray, background: float | None = None
 ) -> np.ndarray:
-    """Like `resample_with_gaps`, for p -> p + total(p) with `total` (Z, Y, X, 3), LPS mm, on the grid of `reference`."""
+    """Like `resample_with_gaps`, for p -> p + total(p); total: (Z, Y, X, 3), LPS mm, on the grid of `reference`."""
     values = _image_with_gaps(moving, background)
     return sitk.GetArrayFromImage(values_at_ends(values, total, reference, float("nan")))
 
