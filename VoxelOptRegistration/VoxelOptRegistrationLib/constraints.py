@@ -64,7 +64,7 @@ def landmark_section(
 ) -> dict[str, Any]:
     """The section `constraints` of the report: errors, mm, at the landmarks that were used; empty without landmarks.
 
-    solved: before it was bent. result: the whole mapping on the fixed grid, (Z, Y, X, 3) LPS mm.
+    solved: before it was bent. result: the whole mapping on the fixed grid, (Z, Y, X, 3), LPS mm.
     """
     pairs = landmark_pairs(inputs)
     if pairs is None:

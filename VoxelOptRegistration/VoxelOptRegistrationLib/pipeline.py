@@ -18,10 +18,12 @@ from .fields.jacobian import jacobian_determinant
 from .fields.slabs import by_slabs
 from .images.alignment import AlignmentResult, prealign
 from .images.displacement import total_displacement, voxel_displacement
+from .images.ends import values_at_ends
 from .images.grid import Grid
 from .images.inverse_between_voxels import even_out_inverse
 from .images.inversion import invert_displacement
-from .images.resampling import warp_by_field
+from .images.resampling import like
+from .inspection.body import body_mask
 from .inspection.result import inspect_result
 from .memory_plan import Budget, make_plan
 from .options import Settings
@@ -85,7 +87,8 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
         give_back()
     watcher.step("warp", 0.92, "Warping the moving volume.")
     with clock.stage("warp"), memory_errors(device, "the warped volume"):
-        warped = warp_by_field(inputs.moving, displacement, fixed_grid, default=_emptiness(inputs.moving, settings))
+        emptiness = _emptiness(inputs.moving, settings)
+        warped = like(inputs.moving, values_at_ends(inputs.moving, displacement, inputs.fixed, emptiness))
         entropy = _entropy_image(solution.evidence.entropy, compared, inputs.fixed)
     with clock.stage("confidence"), memory_errors(device, "the map of expected errors"):
         calibration, calibrated = calibration_for(settings)
@@ -96,6 +99,7 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
     watcher.step("inspect", 0.95, "Measuring the result.")
     with clock.stage("inspect"), memory_errors(device, "the measures of the result"):
         labels = (inputs.fixed_labels, inputs.moving_labels)
+        body = body_mask(inputs.fixed, settings.background) if inputs.fixed_mask is None else None
         measured = inspect_result(
             inputs.fixed,
             inputs.moving,
@@ -105,6 +109,7 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
             expected_error=(sitk.GetArrayViewFromImage(expected), basis),
             inverse=(inverse, valid),
             mask=inputs.fixed_mask,
+            body=body,
             labels=None if labels[0] is None or labels[1] is None else (labels[0], labels[1]),
             background=settings.background,
         )
@@ -116,7 +121,7 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
     report["timings_s"] = clock.timings()
     watcher.step("inspect", 1.0, "Registered.")
     stiffness = None if solution.stiffness is None else _on_fixed_voxels(solution.stiffness, work, inputs.fixed)
-    return Result(displacement, inverse, valid, warped, entropy, determinant, expected, report, stiffness)
+    return Result(displacement, inverse, valid, warped, entropy, determinant, expected, report, stiffness, body)
 
 
 def _on_fixed_grid(

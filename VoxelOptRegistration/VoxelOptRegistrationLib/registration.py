@@ -59,7 +59,8 @@ class Result:
     inverse_displacement: the same the other way on the moving grid; inverse_valid, bool (Z, Y, X), where it leads
     into the fixed volume's field of view. warped (moving's pixel type), entropy (float32, [0, 1], 1 = no signal),
     jacobian (float32) and expected_error (float32, mm) lie on the fixed grid, and so does stiffness
-    (float32, 1 = as elsewhere), where a refinement found it. report: see `inspection.report`.
+    (float32, 1 = as elsewhere), where a refinement found it, and the patient's body (bool (Z, Y, X)), where it was
+    searched. report: see `inspection.report`.
     """
 
     displacement: np.ndarray
@@ -71,6 +72,7 @@ class Result:
     expected_error: sitk.Image
     report: dict[str, Any]
     stiffness: sitk.Image | None = None
+    body: np.ndarray | None = None
 
     def hand_over(self, name: str) -> Any:
         """The map or field called `name`, which the result then no longer has: its memory goes with the receiver."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -9,33 +10,70 @@ import SimpleITK as sitk
 from .images.displacement import displacement_transform
 from .images.grid import Grid
 from .images.writing import write_image, write_transform
-from .inspection.pictures import draw_gallery
+from .inspection.pictures import Gallery, draw_gallery
 from .inspection.report import write_report
 from .pipeline import Inputs, Result
+
+_WRITERS = 2
+_MANY_VOXELS = 40_000_000
+"""Of both volumes, from which on the files are written one by one, and what is written is given up: memory counts."""
+_FIELDS = {
+    "inverse_displacement": ("moving", "inverse_transform.h5"),
+    "displacement": ("fixed", "transform.h5"),
+}
+_MAPS = {"warped": False, "entropy": False, "jacobian": True, "expected_error": True, "stiffness": True}
+"""The volumes of a result, those that it has, and whether their last digits are noise."""
 
 
 def save(result: Result, inputs: Inputs, folder: Path) -> None:
     """Write transforms, volumes and the report into `folder`, which exists; raises `ComputationError` if the disk is
     full.
 
-    The maps and fields of `result` are gone then: ITK needs twice a field's memory, in float64, to write it.
+    The maps and fields of large results are gone then: ITK needs twice a field's memory, in float64, to write it.
     """
-    _write_pictures(result, inputs, folder)
-    for name in ("warped", "entropy", "jacobian", "expected_error", "stiffness"):
+    if inputs.fixed.GetNumberOfPixels() + inputs.moving.GetNumberOfPixels() > _MANY_VOXELS:
+        _save_one_by_one(result, inputs, folder)
+    else:
+        _save_side_by_side(result, inputs, folder)
+
+
+def _save_one_by_one(result: Result, inputs: Inputs, folder: Path) -> None:
+    write_report(result.report, _gallery(result, inputs), folder)
+    for name, noisy in _MAPS.items():
         image = result.hand_over(name)
         if image is not None:
-            write_image(image, folder / f"{name}.nii.gz")
+            write_image(image, folder / f"{name}.nii.gz", noisy=noisy)
         del image
-    for name, image, file in (
-        ("inverse_displacement", inputs.moving, "inverse_transform.h5"),
-        ("displacement", inputs.fixed, "transform.h5"),
-    ):
-        write_transform(displacement_transform(result.hand_over(name), Grid.of(image)), folder / file)
+    for name, (role, file) in _FIELDS.items():
+        grid = Grid.of(getattr(inputs, role))
+        write_transform(displacement_transform(result.hand_over(name), grid), folder / file)
 
 
-def _write_pictures(result: Result, inputs: Inputs, folder: Path) -> None:
-    """The report, drawn from the maps."""
-    gallery = draw_gallery(
+def _save_side_by_side(result: Result, inputs: Inputs, folder: Path) -> None:
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        try:
+            jobs = [pool.submit(_save_transforms, result, inputs, folder)]
+            for name, noisy in _MAPS.items():
+                if getattr(result, name) is not None:
+                    path = folder / f"{name}.nii.gz"
+                    jobs.append(pool.submit(write_image, getattr(result, name), path, noisy=noisy))
+            gallery = _gallery(result, inputs)
+            for job in jobs:
+                job.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    write_report(result.report, gallery, folder)
+
+
+def _save_transforms(result: Result, inputs: Inputs, folder: Path) -> None:
+    for name, (role, file) in _FIELDS.items():
+        grid = Grid.of(getattr(inputs, role))
+        write_transform(displacement_transform(getattr(result, name), grid), folder / file)
+
+
+def _gallery(result: Result, inputs: Inputs) -> Gallery:
+    return draw_gallery(
         inputs.fixed,
         inputs.moving,
         result.warped,
@@ -43,10 +81,10 @@ def _write_pictures(result: Result, inputs: Inputs, folder: Path) -> None:
         sitk.GetArrayViewFromImage(result.jacobian),
         sitk.GetArrayViewFromImage(result.entropy),
         expected_error=sitk.GetArrayViewFromImage(result.expected_error),
+        body=result.body,
         window=_window(result),
         background=result.report["settings"]["background"],
     )
-    write_report(result.report, gallery, folder)
 
 
 def _window(result: Result) -> tuple[float, float] | None:

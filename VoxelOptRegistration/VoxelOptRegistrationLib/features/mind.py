@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ..kernels import mind as compiled_mind
+from ..kernels.runtime import compiles
 
 _NEIGHBOURS = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
 _PAIRS = ((1, 2), (0, 3), (0, 2), (1, 3), (2, 4), (3, 5), (0, 4), (1, 5), (3, 4), (2, 5), (1, 4), (0, 5))
@@ -18,6 +22,8 @@ def mind_ssc(image: Tensor, radius: int = 2, dilation: int = 2) -> Tensor:
     mean, held within 0.001 to 1000 times its average over the volume; exp of its negative (Heinrich et al., MICCAI
     2013). A constant image gives 1.
     """
+    if compiles(image):
+        return compiled_mind.mind_ssc(image, np.array(_NEIGHBOURS)[np.array(_PAIRS)] * dilation, radius, dilation)
     shape = image.shape
     descriptor = torch.empty((12, *shape), dtype=image.dtype, device=image.device)
     padded = F.pad(image[None, None], (dilation,) * 6, mode="replicate")[0, 0]

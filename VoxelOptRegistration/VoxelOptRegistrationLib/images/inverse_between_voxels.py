@@ -8,11 +8,8 @@ meets the points between. Their errors, brought to the voxels and taken away in 
 from __future__ import annotations
 
 import numpy as np
-import torch
-import torch.nn.functional as functional
-from torch import Tensor
 
-from .displacement import slabs
+from .ends import field_at_ends
 from .grid import Grid
 
 _SHARE = 0.8
@@ -24,30 +21,13 @@ def even_out_inverse(inverse: np.ndarray, valid: np.ndarray, total: np.ndarray, 
 
     All LPS mm, linear between voxels. Returns float32, at every voxel within the error that interpolation has there.
     """
-    back = _channels(np.where(valid[..., None], inverse, np.nan))
-    error = np.empty(total.shape, np.float32)
-    for slab, points in slabs(grid):
-        error[slab] = total[slab] + _at(back, target, points + total[slab])
-    del back
-    np.nan_to_num(error, copy=False)
-    errors = _channels(error)
-    result = inverse.astype(np.float32)
-    for slab, points in slabs(target):
-        correction = _at(errors, grid, points + inverse[slab])
-        result[slab] -= _SHARE * np.where(valid[slab][..., None], correction, 0.0)
-    return result
-
-
-def _channels(vectors: np.ndarray) -> Tensor:
-    return torch.from_numpy(vectors.astype(np.float32, copy=False)).permute(3, 0, 1, 2)[None]
-
-
-def _at(channels: Tensor, grid: Grid, points: np.ndarray) -> np.ndarray:
-    """Vectors on `grid`, (1, 3, Z, Y, X) float32, at points (..., 3) LPS mm; constant beyond the outermost voxels."""
-    scale = 2.0 / np.maximum(np.array(grid.size_xyz) - 1, 1)
-    matrix = scale[:, None] * grid.world_to_index[:3]
-    place = (points @ matrix[:, :3].T + (matrix[:, 3] - 1.0)).astype(np.float32)
-    sampled = functional.grid_sample(
-        channels, torch.from_numpy(place)[None], mode="bilinear", padding_mode="border", align_corners=True
-    )
-    return sampled[0].permute(1, 2, 3, 0).numpy()
+    known = inverse.astype(np.float32)
+    known[~valid] = np.nan
+    error = field_at_ends(total, grid, known, target)
+    del known
+    error += total
+    np.copyto(error, 0.0, where=np.isnan(error))
+    correction = field_at_ends(inverse, target, error, grid)
+    correction *= _SHARE
+    correction[~valid] = 0.0
+    return np.subtract(inverse, correction, out=correction)

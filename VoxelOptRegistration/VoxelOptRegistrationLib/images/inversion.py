@@ -9,7 +9,9 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from .displacement import add_affine_map, affine_map, on_grid
+from ..kernels import inversion
+from ..kernels.runtime import numba_serves
+from .displacement import add_affine_map, affine_map
 from .grid import Grid
 
 _TOLERANCE = 0.03
@@ -37,16 +39,15 @@ def invert_displacement(
     view of `grid` and maps back within a tenth of a voxel; and the mean distance |y - x - total(x)| there, mm.
     """
     residual = _Residual(total, grid)
-    bends = _bends(residual, target, iterations)
+    bends, errors = _bends(residual, target, iterations)
     inverse = np.zeros((*target.size_zyx, 3), np.float32)
     add_affine_map(inverse, (residual.back - np.eye(4)) @ target.index_to_world)
     valid = np.empty(target.size_zyx, bool)
     distance, count = 0.0, 0
+    last = torch.tensor(grid.size_xyz, dtype=torch.float32) - 0.5
     for slab, start in _starts(residual, target):
-        e = bends[slab]
-        error = _solve_(e, start, residual, iterations)
+        e, error = bends[slab], errors[slab]
         place = start + e
-        last = torch.tensor(grid.size_xyz, dtype=torch.float32) - 0.5
         good = (error < 0.1 * residual.side) & ((place >= -0.5) & (place <= last)).all(dim=-1)
         inverse[slab] += e.numpy() @ grid.index_to_world[:3, :3].T
         valid[slab] = good.numpy()
@@ -76,18 +77,16 @@ class _Residual:
         self.beyond = bool(np.abs(change).max() > 1e-6)
         self.to_world = torch.from_numpy((affine[:3, :3] @ grid.index_to_world[:3, :3]).T.astype(np.float32))
         own = to_index @ (affine - np.eye(4))[:3] @ grid.index_to_world
-        plane = affine_map(Grid((1, *grid.size_zyx[1:]), np.eye(4)), own)[0]
-        deviation = np.empty((3, *grid.size_zyx), np.float32)
-        for index, vectors in enumerate(total):
-            deviation[:, index] = np.moveaxis(plane + index * own[:, 2] - vectors @ to_index.T, -1, 0)
-        self.deviation = torch.from_numpy(deviation)[None]
+        self.deviation = (
+            inversion.deviation_from(total, -to_index, own) if numba_serves() else _deviation(total, -to_index, own)
+        )
 
     def at(self, start: Tensor, e: Tensor) -> Tensor:
         """At x = start + e, all (..., 3) in indices of the grid (x, y, z)."""
         place = start + e
         scaled = (place * self.scale - 1).reshape(1, 1, 1, -1, 3)
         found = functional.grid_sample(
-            self.deviation, scaled, mode="bilinear", padding_mode="border", align_corners=True
+            self.deviation.permute(3, 0, 1, 2)[None], scaled, mode="bilinear", padding_mode="border", align_corners=True
         )
         missing = found[0, :, 0, 0].T.reshape(e.shape) - e
         if self.beyond:
@@ -99,21 +98,47 @@ class _Residual:
         return (missing @ self.to_world).norm(dim=-1)
 
 
-def _bends(residual: _Residual, target: Grid, iterations: int) -> Tensor:
-    """About e at the voxels of `target`, (Z, Y, X, 3), from voxels twice as large."""
+def _deviation(total: np.ndarray, linear: np.ndarray, affine: np.ndarray) -> Tensor:
+    """linear (3 x 3) times `total` (Z, Y, X, 3) plus affine (3 x 4) times the index (x, y, z, 1), float32."""
+    result = torch.empty(total.shape)
+    own = affine_map(Grid((1, *total.shape[1:3]), np.eye(4)), np.vstack([affine, [0, 0, 0, 1]]))[0]
+    for z in range(len(total)):
+        result[z] = torch.from_numpy(total[z] @ linear.T + (own + z * affine[:, 2]))
+    return result
+
+
+def _bends(residual: _Residual, target: Grid, iterations: int) -> tuple[Tensor, Tensor]:
+    """e at the voxels of `target`, (Z, Y, X, 3), from voxels twice as large, and how far from there, mm (Z, Y, X)."""
     if target.voxels < _COARSE_START:
-        return torch.zeros(*target.size_zyx, 3)
-    z, y, x = (max(1, n // 2) for n in target.size_zyx)
-    coarse = target.resized((z, y, x))
-    bends = _bends(residual, coarse, iterations)
-    for slab, start in _starts(residual, coarse):
-        _solve_(bends[slab], start, residual, iterations)
-    return torch.from_numpy(on_grid(bends.numpy(), coarse, target, np.float32))
+        bends = torch.zeros(*target.size_zyx, 3)
+    else:
+        z, y, x = (max(1, n // 2) for n in target.size_zyx)
+        coarse, _ = _bends(residual, target.resized((z, y, x)), iterations)
+        finer = functional.interpolate(coarse.permute(3, 0, 1, 2)[None], target.size_zyx, mode="trilinear")
+        bends = finer[0].permute(1, 2, 3, 0).contiguous()
+    if not numba_serves():
+        parts = [_solve_(bends[slab], start, residual, iterations) for slab, start in _starts(residual, target)]
+        return bends, torch.cat(parts)
+    matrix = _start_matrix(residual, target)
+    change, to_world = residual.change.numpy().T, residual.to_world.numpy().T
+    errors = inversion.solve_(bends, matrix[:3], residual.deviation, change, to_world, residual.tolerance)
+    for slab, start in _starts(residual, target):
+        left = errors[slab] > residual.tolerance
+        if left.any():
+            e = bends[slab][left]
+            errors[slab][left] = _solve_(e, start[left], residual, iterations)
+            bends[slab][left] = e
+    return bends, errors
+
+
+def _start_matrix(residual: _Residual, target: Grid) -> np.ndarray:
+    """4 x 4, from a voxel y of `target` to A^-1 y in indices of the fixed grid."""
+    return residual.grid.world_to_index @ residual.back @ target.index_to_world
 
 
 def _starts(residual: _Residual, target: Grid) -> Iterator[tuple[slice, Tensor]]:
     """A^-1 y for the voxels y of `target`, float32 indices of the fixed grid, a few slices at a time."""
-    matrix = residual.grid.world_to_index @ residual.back @ target.index_to_world
+    matrix = _start_matrix(residual, target)
     depth, height, width = target.size_zyx
     thickness = max(1, _SLAB_POINTS // (height * width))
     for first in range(0, depth, thickness):

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import SimpleITK as sitk
+
+_ONE_AT_A_TIME = threading.RLock()
+"""Warnings and stderr are the whole process's."""
 
 
 @contextmanager
 def quiet_itk() -> Iterator[None]:
     """Switch ITK's warnings off inside the `with`, and the messages that its format libraries print to stderr.
 
-    Those libraries know no switch, so the process's stderr leads nowhere meanwhile: keep the block short.
+    Those libraries know no switch, so the process's stderr leads nowhere meanwhile: keep the block short. Threads wait
+    for each other.
     """
-    before = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        with _no_stderr():
-            yield
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(before)
+    with _ONE_AT_A_TIME:
+        before = sitk.ProcessObject.GetGlobalWarningDisplay()
+        sitk.ProcessObject.SetGlobalWarningDisplay(False)
+        try:
+            with _no_stderr():
+                yield
+        finally:
+            sitk.ProcessObject.SetGlobalWarningDisplay(before)
 
 
 @contextmanager

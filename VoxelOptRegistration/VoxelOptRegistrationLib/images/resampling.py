@@ -9,7 +9,6 @@ import SimpleITK as sitk
 import torch
 import torch.nn.functional as functional
 
-from .displacement import transforms_of_slabs
 from .grid import Grid
 from .transforms import affine_matrix
 
@@ -80,25 +79,21 @@ def warp_image(moving: sitk.Image, reference: sitk.Image, transform: sitk.Transf
     Integer types are rounded and kept within their range.
     """
     warped = _resample(moving, reference, transform, sitk.sitkLinear, default, sitk.sitkFloat64)
-    kind = sitk.GetArrayViewFromImage(moving).dtype
+    return like(moving, warped)
+
+
+def like(image: sitk.Image, values: sitk.Image) -> sitk.Image:
+    """`values`, real numbers, in the pixel type of `image`: rounded and kept within the range of integer types."""
+    kind = sitk.GetArrayViewFromImage(image).dtype
     if kind.kind in "iu":
         limits = np.iinfo(kind)
-        values = np.rint(sitk.GetArrayViewFromImage(warped))
+        rounded = np.rint(sitk.GetArrayViewFromImage(values))
         # The largest 64-bit integers have no float64 of their own: the cast below must not wrap around.
         high = np.nextafter(float(limits.max), 0) if float(limits.max) > limits.max else float(limits.max)
-        image = sitk.GetImageFromArray(np.clip(values, float(limits.min), high).astype(kind))
-        image.CopyInformation(warped)
-        return sitk.Cast(image, moving.GetPixelID())
-    return sitk.Cast(warped, moving.GetPixelID())
-
-
-def warp_by_field(moving: sitk.Image, displacement: np.ndarray, grid: Grid, *, default: float) -> sitk.Image:
-    """`warp_image` through p -> p + displacement(p), (Z, Y, X, 3) LPS mm on `grid`, onto that grid, slab by slab."""
-    result = np.empty(grid.size_zyx, sitk.GetArrayViewFromImage(moving).dtype)
-    for part, own, transform in transforms_of_slabs(displacement, grid):
-        slab = warp_image(moving, own.to_reference_image(), transform, default=default)
-        result[part] = sitk.GetArrayViewFromImage(slab)
-    return sitk.Cast(grid.place(sitk.GetImageFromArray(result)), moving.GetPixelID())
+        whole = sitk.GetImageFromArray(np.clip(rounded, float(limits.min), high).astype(kind))
+        whole.CopyInformation(values)
+        values = whole
+    return sitk.Cast(values, image.GetPixelID())
 
 
 def fill_invalid(values: np.ndarray, valid: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ import SimpleITK as sitk
 from ..errors import ComputationError, InputError, RegistrationError
 from .quiet import quiet_itk, reason
 
+_CHUNK = 1 << 22
+_GZIP = 31
+"""What zlib calls a gzip header and a window of 32 KiB."""
 _FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
@@ -88,9 +92,10 @@ class OutputFolder:
                 parent.rmdir()
 
 
-def write_image(image: sitk.Image, path: Path) -> None:
+def write_image(image: sitk.Image, path: Path, *, noisy: bool = False) -> None:
     """Write `image` to `path`, compressed where the format allows.
 
+    noisy: nothing repeats in its voxels, so that it takes several times as long to look for that, and saves nothing.
     Raises InputError for sheared axes in NIfTI, which cannot hold them, and ComputationError if the disk is full.
     """
     path = Path(path)
@@ -101,8 +106,19 @@ def write_image(image: sitk.Image, path: Path) -> None:
             "Resample the fixed volume onto a regular grid first, for example in 3D Slicer.",
         )
     size = int(np.prod(image.GetSize())) * image.GetNumberOfComponentsPerPixel() * image.GetSizeOfPixelComponent()
-    with _whole_file(path, size):
-        sitk.WriteImage(image, str(path), useCompression=True)
+    if not path.name.endswith(".nii.gz"):
+        with _whole_file(path, size), quiet_itk():
+            sitk.WriteImage(image, str(path), useCompression=True)
+        return
+    # ITK knows one way to compress NIfTI, a slow one.
+    plain = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.nii")
+    try:
+        with _whole_file(plain, size), quiet_itk():
+            sitk.WriteImage(image, str(plain))
+        with _whole_file(path, size):
+            _compress(plain, path, zlib.Z_HUFFMAN_ONLY if noisy else zlib.Z_DEFAULT_STRATEGY)
+    finally:
+        plain.unlink(missing_ok=True)
 
 
 def write_transform(transform: sitk.Transform, path: Path) -> None:
@@ -110,7 +126,8 @@ def write_transform(transform: sitk.Transform, path: Path) -> None:
     path = Path(path)
     per_number = 8 if path.suffix in (".h5", ".hdf5", ".mat") else 32
     with _whole_file(path, per_number * transform.GetNumberOfParameters()):
-        sitk.WriteTransform(transform, str(path))
+        with quiet_itk():
+            sitk.WriteTransform(transform, str(path))
 
 
 def reserve(path: Path, size: int) -> None:
@@ -136,8 +153,7 @@ def reserve(path: Path, size: int) -> None:
 def _whole_file(path: Path, size: int) -> Iterator[None]:
     try:
         reserve(path, size + size // 500 + 65536)
-        with quiet_itk():
-            yield
+        yield
         if path.name.endswith(".gz"):
             _check_gzip(path, size)
     except RuntimeError as error:
@@ -146,6 +162,15 @@ def _whole_file(path: Path, size: int) -> Iterator[None]:
     except OSError as error:
         path.unlink(missing_ok=True)
         raise _as_registration_error(error, path) from error
+
+
+def _compress(source: Path, path: Path, strategy: int) -> None:
+    """`source` as a gzip file (RFC 1952) at `path`, quickly; strategy: one of zlib's."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, _GZIP, zlib.DEF_MEM_LEVEL, strategy)
+    with source.open("rb") as file, path.open("wb") as packed:
+        while chunk := file.read(_CHUNK):
+            packed.write(packer.compress(chunk))
+        packed.write(packer.flush())
 
 
 def _check_gzip(path: Path, size: int) -> None:

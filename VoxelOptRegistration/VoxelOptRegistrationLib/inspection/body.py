@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
+from .morphology import close, open_in_plane
+
 SEARCH_VOXELS = 1_000_000
 THRESHOLD = 0.1
 PADDING_GAP = 0.6
@@ -28,10 +30,10 @@ def body_mask(image: sitk.Image, background: float | None = None) -> np.ndarray:
     if not known.any():
         return np.ones(image.GetSize()[::-1], dtype=bool)
     low, high = _darkness(values[known]), np.percentile(values[known], 99.5)
-    bright = sitk.GetImageFromArray(((values > low + THRESHOLD * (high - low)) & known).astype(np.uint8))
-    bright = sitk.BinaryMorphologicalOpening(bright, (1, 1, 0))
-    objects = sitk.RelabelComponent(sitk.ConnectedComponent(bright), sortByObjectSize=True) == 1
-    objects = sitk.BinaryMorphologicalClosing(objects, (2, 2, 1))
+    bright = open_in_plane((values > low + THRESHOLD * (high - low)) & known)
+    parts = sitk.ConnectedComponent(sitk.GetImageFromArray(bright.astype(np.uint8)))
+    largest = close(sitk.GetArrayViewFromImage(sitk.RelabelComponent(parts, sortByObjectSize=True)) == 1)
+    objects = sitk.GetImageFromArray(largest.astype(np.uint8))
     filled = [sitk.BinaryFillhole(objects[:, :, k], fullyConnected=False) for k in range(objects.GetDepth())]
     body = sitk.JoinSeries(filled)
     body.CopyInformation(small)

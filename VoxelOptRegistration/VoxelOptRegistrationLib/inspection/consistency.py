@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 
-from ..images.displacement import displacement_transform
+from ..images.ends import known_field_at_ends
 from ..images.grid import Grid
 
 SAMPLED_POINTS = 250_000
@@ -38,10 +37,7 @@ def inverse_consistency(
     holes = np.array(inverse, dtype=np.float32)
     if valid is not None:
         holes[~valid] = np.nan
-    there = displacement_transform(sampled, grid)
-    inverse_image = moving.place(sitk.GetImageFromArray(holes, isVector=True))
-    back = sitk.Resample(inverse_image, grid.to_reference_image(), there, sitk.sitkLinear, float("nan"))
-    error = sampled + sitk.GetArrayViewFromImage(back)
+    error = sampled + known_field_at_ends(sampled, grid, holes, moving)
     kept = np.isfinite(error).all(axis=-1)
     if mask is not None:
         kept &= mask[every]

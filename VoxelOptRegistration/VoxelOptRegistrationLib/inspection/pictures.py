@@ -59,16 +59,18 @@ def draw_gallery(
     entropy: np.ndarray,
     *,
     expected_error: np.ndarray | None = None,
+    body: np.ndarray | None = None,
     window: tuple[float, float] | None = None,
     background: float | None = None,
 ) -> Gallery:
     """Draw slices through the middle of the body, its most uncertain and its most deformed place.
 
     warped: the moving scan on the grid of `fixed`. displacement (Z, Y, X, 3) mm LPS, jacobian, entropy and, if known,
-    expected_error (mm) (Z, Y, X) on that grid. window: intensities shown from black to white, chosen from the scans if
-    not given. background: the value that stands for "no data".
+    expected_error (mm) (Z, Y, X) on that grid. body: bool, there too, found in `fixed` where it is not given. window:
+    intensities shown from black to white, chosen from the scans if not given. background: the value that stands for
+    "no data".
     """
-    body = body_mask(fixed, background)
+    body = body_mask(fixed, background) if body is None else body
     lengths = lengths_beyond_affine(displacement, body)
     before = resample_with_gaps(moving, fixed, sitk.Transform(3, sitk.sitkIdentity), background)
     after = sitk.GetArrayFromImage(warped).astype(np.float32)

@@ -15,7 +15,7 @@ from .consistency import inverse_consistency
 from .findings import find_warnings
 from .landmarks import Landmarks, target_registration_error
 from .overlap import overlap, warp_labels
-from .similarity import compare, resample_with_gaps, warp_with_gaps, with_gaps
+from .similarity import compare, displaced_with_gaps, resample_with_gaps, with_gaps
 from .statistics import entropy_statistics, expected_error_statistics, histogram, jacobian_statistics, length_statistics
 from .worst import worst_voxels
 
@@ -30,6 +30,7 @@ def inspect_result(
     expected_error: tuple[np.ndarray, dict[str, Any]] | None = None,
     inverse: tuple[np.ndarray, np.ndarray | None] | None = None,
     mask: sitk.Image | None = None,
+    body: np.ndarray | None = None,
     labels: tuple[sitk.Image, sitk.Image] | None = None,
     landmarks: tuple[Landmarks, Landmarks] | None = None,
     background: float | None = None,
@@ -38,20 +39,23 @@ def inspect_result(
 
     displacement: the whole mapping on the grid of `fixed`, (Z, Y, X, 3), LPS mm, moving point minus fixed point.
     jacobian, entropy: (Z, Y, X) on the same grid. expected_error: the same, mm, and what stands behind it (`report`).
-    inverse: the displacement on the grid of `moving` and where it is valid. mask: where to measure; by default the body
-    is found in `fixed`. labels, landmarks: (fixed, moving) truth. background: the value that stands for "no data".
-    "Before" means where the scans' headers put them.
+    inverse: the displacement on the grid of `moving` and where it is valid. mask: where to measure; by default the
+    body, bool (Z, Y, X), which is found in `fixed` where it is not given. labels, landmarks: (fixed, moving) truth.
+    background: the value that stands for "no data". "Before" means where the scans' headers put them.
     """
     grid = Grid.of(fixed)
     identity = sitk.Transform(3, sitk.sitkIdentity)
-    body = body_mask(fixed, background) if mask is None else sitk.GetArrayFromImage(mask) > 0
+    if mask is not None:
+        body = sitk.GetArrayFromImage(mask) > 0
+    elif body is None:
+        body = body_mask(fixed, background)
     lengths = np.sqrt(np.einsum("zyxc,zyxc->zyx", displacement, displacement))
     sections: dict[str, Any] = {
         "region": {"what": "body" if mask is None else "fixed mask", "percent": 100.0 * float(body.mean())},
         "similarity": compare(
             with_gaps(fixed, background),
             resample_with_gaps(moving, fixed, identity, background),
-            warp_with_gaps(moving, displacement, grid, background),
+            displaced_with_gaps(moving, fixed, displacement, background),
             body,
         ),
         "jacobian": jacobian_statistics(jacobian),

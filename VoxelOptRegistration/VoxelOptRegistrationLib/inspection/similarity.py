@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from ..images.displacement import transforms_of_slabs
-from ..images.grid import Grid
+from ..images.ends import values_at_ends
 
 BINS = 48
 _PART = 1 << 20
@@ -36,24 +35,20 @@ def resample_with_gaps(
     return sitk.GetArrayFromImage(resampled)
 
 
-def warp_with_gaps(
-    moving: sitk.Image, displacement: np.ndarray, grid: Grid, background: float | None = None
+def displaced_with_gaps(
+    moving: sitk.Image, reference: sitk.Image, total: np.ndarray, background: float | None = None
 ) -> np.ndarray:
-    """`resample_with_gaps` through p -> p + displacement(p), (Z, Y, X, 3) LPS mm on `grid`, onto that grid."""
+    """Like `resample_with_gaps`, for p -> p + total(p); total: (Z, Y, X, 3), LPS mm, on the grid of `reference`."""
     values = _image_with_gaps(moving, background)
-    result = np.empty(grid.size_zyx, np.float32)
-    for part, own, transform in transforms_of_slabs(displacement, grid):
-        reference = own.to_reference_image()
-        slab = sitk.Resample(values, reference, transform, sitk.sitkLinear, float("nan"), sitk.sitkFloat32)
-        result[part] = sitk.GetArrayViewFromImage(slab)
-    return result
+    return sitk.GetArrayFromImage(values_at_ends(values, total, reference, float("nan")))
 
 
-def _image_with_gaps(moving: sitk.Image, background: float | None) -> sitk.Image:
+def _image_with_gaps(image: sitk.Image, background: float | None) -> sitk.Image:
+    """float32, NaN where there is no data."""
     if background is None:
-        return sitk.Cast(moving, sitk.sitkFloat32)
-    values = sitk.GetImageFromArray(with_gaps(moving, background))
-    values.CopyInformation(moving)
+        return sitk.Cast(image, sitk.sitkFloat32)
+    values = sitk.GetImageFromArray(with_gaps(image, background))
+    values.CopyInformation(image)
     return values
 
 
