@@ -14,21 +14,21 @@ FLOAT = 4
 """Bytes."""
 
 COPIES: dict[str, dict[str, float]] = {
-    "align": {"constant": 120.0, "fixed": 1.0, "moving": 1.0},
-    "resample": {"constant": 120.0, "fixed": 1.0, "moving": 1.0, "work": 6.0},
-    "features": {"constant": 120.0, "work": 10.0, "features": 2.0},
-    "solve voxelopt": {"constant": 120.0, "work": 50.0, "features": 4.0, "scores": 1.5},
-    "solve convexadam": {"constant": 120.0, "work": 60.0, "features": 4.0, "scores": 1.2},
-    "solve samconvex": {"constant": 120.0, "work": 60.0, "features": 4.0, "scores": 1.2},
-    "refine none": {"constant": 120.0, "work": 20.0, "features": 2.0},
-    "refine local-ncc": {"constant": 120.0, "work": 30.0, "features": 2.0, "refined": 40.0},
-    "refine features": {"constant": 120.0, "work": 30.0, "features": 2.0, "refined": 40.0, "refined features": 4.0},
-    "refine adam": {"constant": 120.0, "work": 60.0, "features": 4.0},
-    "field": {"constant": 120.0, "fixed": 6.0, "work": 10.0},
-    "inverse": {"constant": 150.0, "fixed": 10.0, "moving": 7.0},
-    "warp": {"constant": 120.0, "fixed": 7.0, "moving": 3.5},
-    "inspect": {"constant": 120.0, "fixed": 12.0, "moving": 7.0},
-    "save": {"constant": 120.0, "fixed": 20.0, "moving": 3.0},
+    "align": {"constant": 130.0, "fixed": 1.0, "moving": 1.0},
+    "resample": {"constant": 60.0, "fixed": 1.0, "moving": 1.0, "work": 6.0},
+    "features": {"constant": 110.0, "work": 4.0, "features": 2.0},
+    "solve voxelopt": {"constant": 120.0, "work": 45.0, "features": 4.0, "scores": 1.7},
+    "solve convexadam": {"constant": 120.0, "work": 63.0, "features": 4.0, "scores": 1.2},
+    "solve samconvex": {"constant": 120.0, "work": 65.0, "features": 4.0, "scores": 1.2},
+    "refine none": {"constant": 120.0, "work": 40.0, "features": 2.0},
+    "refine local-ncc": {"constant": 120.0, "work": 36.0, "features": 2.0, "refined": 32.0},
+    "refine features": {"constant": 120.0, "work": 36.0, "features": 2.0, "refined": 32.0, "refined features": 4.0},
+    "refine adam": {"constant": 120.0, "work": 88.0, "features": 4.0},
+    "field": {"constant": 180.0, "fixed": 5.5, "work": 8.0, "refined": 8.0},
+    "inverse": {"constant": 300.0, "fixed": 8.0, "moving": 7.0},
+    "warp": {"constant": 220.0, "fixed": 6.3, "moving": 3.0},
+    "inspect": {"constant": 250.0, "fixed": 12.0, "moving": 5.0},
+    "save": {"constant": 200.0, "fixed": 14.0, "moving": 4.0},
 }
 """By stage: copies of the quantities of `Sizes`; "constant" in MiB."""
 
