@@ -19,7 +19,7 @@ COPIES: dict[str, dict[str, float]] = {
     "features": {"constant": 110.0, "work": 4.0, "features": 2.0},
     "solve voxelopt": {"constant": 120.0, "work": 45.0, "features": 4.0, "scores": 1.7},
     "solve convexadam": {"constant": 120.0, "work": 63.0, "features": 4.0, "scores": 1.2},
-    "solve samconvex": {"constant": 120.0, "work": 65.0, "features": 4.0, "scores": 1.2},
+    "solve samconvex": {"constant": 120.0, "work": 40.0, "features": 4.0, "scores": 1.2},
     "refine none": {"constant": 120.0, "work": 40.0, "features": 2.0},
     "refine local-ncc": {"constant": 120.0, "work": 36.0, "features": 2.0, "refined": 32.0},
     "refine features": {"constant": 120.0, "work": 36.0, "features": 2.0, "refined": 32.0, "refined features": 4.0},
@@ -27,7 +27,7 @@ COPIES: dict[str, dict[str, float]] = {
     "field": {"constant": 180.0, "fixed": 5.5, "work": 8.0, "refined": 8.0},
     "inverse": {"constant": 300.0, "fixed": 8.0, "moving": 7.0},
     "warp": {"constant": 220.0, "fixed": 6.3, "moving": 3.0},
-    "inspect": {"constant": 250.0, "fixed": 12.0, "moving": 5.0},
+    "inspect": {"constant": 240.0, "fixed": 13.5, "moving": 5.5},
     "save": {"constant": 200.0, "fixed": 14.0, "moving": 4.0},
 }
 """By stage: copies of the quantities of `Sizes`; "constant" in MiB."""
