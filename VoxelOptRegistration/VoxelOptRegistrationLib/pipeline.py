@@ -79,6 +79,7 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
         displacement, jacobian = _on_fixed_grid(solution, work, fixed_grid, alignment, invertible)
         determinant = fixed_grid.place(sitk.GetImageFromArray(jacobian))
         del jacobian
+        give_back()
     watcher.step("inverse", 0.86, "Inverting the field.")
     with clock.stage("inverse"), memory_errors(device, "the inverse on the moving volume"):
         moving_grid = Grid.of(inputs.moving)
@@ -119,6 +120,7 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
     given_up = found.notes if plan.note is None else (plan.note, *found.notes)
     report["warnings"] = [*given_up, *alignment.notes, *measured["warnings"]]
     report["timings_s"] = clock.timings()
+    give_back()
     watcher.step("inspect", 1.0, "Registered.")
     stiffness = None if solution.stiffness is None else _on_fixed_voxels(solution.stiffness, work, inputs.fixed)
     return Result(displacement, inverse, valid, warped, entropy, determinant, expected, report, stiffness, body)
