@@ -69,7 +69,8 @@ def test_warped_is_moving_resampled_through_the_displacement(phantom: Phantom, r
     expected = sitk.Resample(phantom.moving, phantom.fixed, mapping, sitk.sitkLinear, -1024.0, sitk.sitkFloat64)
     inside = sitk.GetArrayFromImage(expected) > -1000
     difference = sitk.GetArrayFromImage(result.warped) - sitk.GetArrayFromImage(expected)
-    assert np.abs(difference[inside]).max() <= 0.5 + 1e-6
+    # Rounded from float32, whose neighbours are 6e-5 apart at 1000 HU.
+    assert np.abs(difference[inside]).max() <= 0.5 + 1e-4
 
 
 def test_the_inverse_leads_back(phantom: Phantom, result: Result) -> None:
