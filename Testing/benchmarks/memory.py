@@ -58,6 +58,8 @@ OTHERS = {
     "192x160x256 coarse grid": {"grid.max_voxels": "100000", "refine": "local-ncc"},
 }
 """What tells the terms of the table apart."""
+_PRIOR = 0.3
+"""Weight of a copy's relative change against the relative error of one case."""
 STAGES = {"confidence": "warp"}
 """Stages of the stopwatch that are part of another row."""
 
@@ -224,7 +226,9 @@ def print_ratios(found: list[dict[str, Any]]) -> None:
 
 
 def print_fit(found: list[dict[str, Any]]) -> None:
-    """The copies of each row that fit all cases best, relative errors in least squares, none negative."""
+    """The copies of each row that fit all cases best, relative errors in least squares, none negative, those of the
+    present table taken for as likely as `_PRIOR` says.
+    """
     from scipy.optimize import nnls
 
     print("\nCOPIES: dict[str, dict[str, float]] = {")
@@ -240,9 +244,12 @@ def print_fit(found: list[dict[str, Any]]) -> None:
         if len(wanted) < 2:
             print(f"    {json.dumps(row)}: {json.dumps(known)},")
             continue
+        # What the cases do not tell apart stays as it is in proportion.
+        design += (_PRIOR * np.diag([1 / known[name] for name in names])).tolist()
+        wanted += [_PRIOR] * len(names)
         copies = nnls(np.array(design), np.array(wanted))[0]
-        terms = {name: round(float(value), 1) for name, value in zip(names, copies, strict=True) if value > 0.05}
-        print(f"    {json.dumps(row)}: {json.dumps({name: terms.get(name, 0.0) for name in names})},")
+        terms = {name: max(round(float(value), 1), 0.1) for name, value in zip(names, copies, strict=True)}
+        print(f"    {json.dumps(row)}: {json.dumps(terms)},")
     print("}")
 
 

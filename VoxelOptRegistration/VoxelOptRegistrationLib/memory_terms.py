@@ -14,21 +14,21 @@ FLOAT = 4
 """Bytes."""
 
 COPIES: dict[str, dict[str, float]] = {
-    "align": {"constant": 130.0, "fixed": 1.0, "moving": 1.0},
-    "resample": {"constant": 60.0, "fixed": 1.0, "moving": 1.0, "work": 6.0},
-    "features": {"constant": 110.0, "work": 4.0, "features": 2.0},
-    "solve voxelopt": {"constant": 120.0, "work": 45.0, "features": 4.0, "scores": 1.7},
-    "solve convexadam": {"constant": 120.0, "work": 75.0, "features": 4.0, "scores": 1.2},
-    "solve samconvex": {"constant": 120.0, "work": 40.0, "features": 4.0, "scores": 1.2},
-    "refine none": {"constant": 120.0, "work": 40.0, "features": 2.0},
-    "refine local-ncc": {"constant": 120.0, "work": 36.0, "features": 2.0, "refined": 32.0},
+    "align": {"constant": 128.6, "fixed": 0.7, "moving": 0.7},
+    "resample": {"constant": 43.8, "fixed": 1.5, "moving": 1.5, "work": 2.0},
+    "features": {"constant": 92.7, "work": 3.7, "features": 2.1},
+    "solve voxelopt": {"constant": 119.8, "work": 39.9, "features": 4.0, "scores": 1.5},
+    "solve convexadam": {"constant": 120.6, "work": 73.6, "features": 4.0, "scores": 1.2},
+    "solve samconvex": {"constant": 125.5, "work": 40.5, "features": 4.1, "scores": 1.2},
+    "refine none": {"constant": 122.2, "work": 38.4, "features": 2.0},
+    "refine local-ncc": {"constant": 146.2, "work": 45.5, "features": 2.1, "refined": 37.3},
     "refine features": {"constant": 120.0, "work": 36.0, "features": 2.0, "refined": 32.0, "refined features": 4.0},
-    "refine adam": {"constant": 120.0, "work": 103.0, "features": 4.0},
-    "field": {"constant": 180.0, "fixed": 5.5, "work": 8.0, "refined": 8.0},
-    "inverse": {"constant": 300.0, "fixed": 8.0, "moving": 7.0},
-    "warp": {"constant": 220.0, "fixed": 6.3, "moving": 3.0},
-    "inspect": {"constant": 240.0, "fixed": 13.5, "moving": 5.5},
-    "save": {"constant": 200.0, "fixed": 14.0, "moving": 4.0},
+    "refine adam": {"constant": 114.6, "work": 100.3, "features": 4.0},
+    "field": {"constant": 225.4, "fixed": 5.6, "work": 8.6, "refined": 6.8},
+    "inverse": {"constant": 345.2, "fixed": 8.0, "moving": 7.0},
+    "warp": {"constant": 312.4, "fixed": 6.7, "moving": 3.1},
+    "inspect": {"constant": 292.8, "fixed": 13.3, "moving": 5.5},
+    "save": {"constant": 287.8, "fixed": 14.3, "moving": 4.0},
 }
 """By stage: copies of the quantities of `Sizes`; "constant" in MiB."""
 
