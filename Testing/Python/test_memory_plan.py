@@ -13,7 +13,8 @@ import pytest
 import SimpleITK as sitk
 import torch
 from conftest import REPOSITORY, command_environment
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from VoxelOptRegistrationLib import fallbacks
 from VoxelOptRegistrationLib.comparison import Comparison
@@ -115,7 +116,7 @@ sizes_strategy = st.builds(
 )
 
 
-@settings(deadline=None)
+@examples(deadline=None)
 @given(sizes_strategy, st.sampled_from(SOLVERS), st.sampled_from(REFINEMENTS))
 def test_a_gpu_takes_over_a_part_of_the_memory_and_never_more(sizes: Sizes, method: str, refine: str) -> None:
     settings = Settings(method=method, refine=refine)
@@ -127,7 +128,7 @@ def test_a_gpu_takes_over_a_part_of_the_memory_and_never_more(sizes: Sizes, meth
         assert stage.startswith(("features", "solve", "refine")) == (stage in device)
 
 
-@settings(deadline=None)
+@examples(deadline=None)
 @given(sizes_strategy, sizes_strategy)
 def test_what_is_larger_never_needs_less(one: Sizes, other: Sizes) -> None:
     both = Sizes(*(max(a, b) for a, b in zip(dataclasses.astuple(one), dataclasses.astuple(other), strict=True)))
