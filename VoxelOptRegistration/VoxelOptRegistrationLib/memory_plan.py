@@ -155,7 +155,7 @@ def _affordable(sizes: Sizes, settings: Settings, budget: Budget, what: str) -> 
     found = []
     for limit, before, after in ((budget.main, bare[0], filled[0]), (budget.device, bare[1], filled[1])):
         for stage, size in before.items():
-            each = (after[stage] - size) // 1_000_000
+            each = -(-(after[stage] - size) // 1_000_000)
             if limit is not None and each > 0 and stage.partition(" ")[0] in COMPUTED:
                 left = max(limit - size, 0)
                 found.append((left // each, left, each))
