@@ -15,7 +15,7 @@ from .inspection.report import write_report
 from .pipeline import Inputs, Result
 
 _WRITERS = 2
-_MANY_VOXELS = 40_000_000
+_MANY_VOXELS = 16_000_000
 """Of both volumes, from which on the files are written one by one, and what is written is given up: memory counts."""
 _FIELDS = {
     "inverse_displacement": ("moving", "inverse_transform.h5"),
