@@ -74,7 +74,7 @@ def set_up(testing: bool) -> None:
     if testing:
         install_for_tests()
     else:
-        install("-e", str(ROOT))
+        install_for_use()
     STAMP.write_text(f"{state} {'test' if testing else ''}")
 
 
@@ -99,13 +99,24 @@ def install(*requirements: str) -> None:
     subprocess.run(pip("install", "--quiet", *requirements), check=True)
 
 
-def install_for_tests() -> None:
-    """The tests' packages; where slicer-core has no build for this computer, its tests are left out and say so."""
+def install_for_use() -> None:
+    """The package, with numba where there is a build of it for this computer; it only makes the processor faster."""
     try:
-        install("-e", f"{ROOT}[test]")
+        install("--only-binary", "numba,llvmlite", "-e", f"{ROOT}[kernels]")
     except subprocess.CalledProcessError:
-        print("Trying without slicer-core: the tests on a Slicer scene will be skipped.", flush=True)
-        install("-e", f"{ROOT}[checks]")
+        print("Going on without numba: everything works, somewhat slower on the processor.", flush=True)
+        install("-e", str(ROOT))
+
+
+def install_for_tests() -> None:
+    """The tests' packages; what has no build for this computer, such as slicer-core, is left out with its tests."""
+    for extras in ("test", "checks,kernels"):
+        try:
+            install("--only-binary", "numba,llvmlite", "-e", f"{ROOT}[{extras}]")
+            return
+        except subprocess.CalledProcessError:
+            print("Trying with fewer packages: some tests will be skipped.", flush=True)
+    install("-e", f"{ROOT}[checks]")
 
 
 def choose_torch() -> str:

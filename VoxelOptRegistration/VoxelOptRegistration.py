@@ -38,6 +38,11 @@ from VoxelOptRegistrationLib.panel.qa_section import QASection
 from VoxelOptRegistrationLib.panel.result_section import ResultSection
 from VoxelOptRegistrationLib.panel.run_section import RunSection
 
+WARM_SETTING = "VoxelOptRegistration/StartAhead"
+"""Slicer's user setting: false leaves the registration process unstarted until it is needed."""
+WARM_MILLISECONDS = 300
+"""Between opening the module and the start of the process, so that the panel is drawn first."""
+
 
 class VoxelOptRegistration(ScriptedLoadableModule):
     """What Slicer shows about the module before it is opened."""
@@ -51,8 +56,9 @@ class VoxelOptRegistration(ScriptedLoadableModule):
         self.parent.helpText = _(
             "Deformable registration of CT and MR volumes. Choose the volume that stays (fixed), the one to bring onto "
             "it (moving) and a preset, then press Apply. The result is a displacement transform, the moving volume on "
-            "the fixed grid, and two maps to judge it by: displacement entropy (bright where the images do not decide "
-            "the displacement) and the Jacobian determinant (magenta where tissue would fold)."
+            "the fixed grid, and three maps to judge it by: displacement entropy (bright where the images do not "
+            "decide the displacement), the error to be expected, and the Jacobian determinant (magenta where tissue "
+            "would fold)."
         )
         self.parent.acknowledgementText = _(
             "The method: Zhang H, Zhang Y, Wang J, Chen X, Hu R, Tian X, Li G, Liu M. VoxelOpt: Voxel-Adaptive Message "
@@ -74,6 +80,7 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._parameterNode: Any = None
         self._parameterNodeGuiTag: int | None = None
         self._importing = False
+        self._cleaned = False
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
 
@@ -104,6 +111,7 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
 
     def cleanup(self) -> None:
         """End the background process and let go of the scene; called when the module is unloaded or Slicer ends."""
+        self._cleaned = True
         self.run.close()
         self.devices.close()
         self.qa.close()
@@ -115,6 +123,15 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         if self._parameterNode is None:
             self.initializeParameterNode()
         self.updatePanel()
+        qt.QTimer.singleShot(WARM_MILLISECONDS, self.warm)
+
+    def warm(self) -> None:
+        """Start the registration process, which takes seconds, while the user is choosing volumes."""
+        if self._cleaned or not self.parent.isEntered:
+            return
+        wanted = slicer.util.toBool(slicer.app.userSettings().value(WARM_SETTING, True))
+        if wanted and not slicer.app.testingEnabled():
+            self.logic.warm()
 
     def exit(self) -> None:
         """The user goes to another module: the slice views show again what they showed before they were used here."""
@@ -169,7 +186,8 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
     def start(self, **callbacks: Any) -> RegistrationJob:
         """Begin the registration that the parameter node describes, once everything it needs is installed."""
         self.qa.leave()
-        ensure_dependencies(Path(self.resourcePath("requirements.txt")), _("VoxelOpt Registration"))
+        if ensure_dependencies(Path(self.resourcePath("requirements.txt")), _("VoxelOpt Registration")):
+            self.logic.renew()
         job = self.logic.registerFromParameters(self._parameterNode, waitForCompletion=False, **callbacks)
         assert isinstance(job, RegistrationJob)
         return job

@@ -1,8 +1,8 @@
 """The real registration process with a known answer instead of a search; not a test itself.
 
-The environment variable LOGIC_STAND_IN chooses: "known" answers with `known_mapping`, "slow" goes on until cancelled,
-"refuse" raises an input error, "die" ends the process, "broken" finds a PyTorch that cannot be loaded. "known" shows
-`PREVIEW_SHARES` of the answer before it is done, "slow" the first of them.
+The environment variable LOGIC_STAND_IN chooses: "known" answers with `known_mapping`, "shown" does too, and takes the
+time to show `PREVIEW_SHARES` of it before; "slow" shows the first of them and goes on until cancelled, "refuse" raises
+an input error, "die" ends the process, "broken" finds a PyTorch that cannot be loaded.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ LOGIC_STAND_IN = Path(__file__).resolve()
 
 
 PREVIEW_SHARES = (0.5, 0.75, 1.0)
+PREVIEW_SECONDS = 0.3
 
 
 def known_mapping(points: np.ndarray) -> np.ndarray:
@@ -60,10 +61,11 @@ def compute(volumes: Any, settings: dict[str, Any], watcher: Any) -> Any:
         raise computation_error("dependency", text, "Uninstall it and install it again.")
     watcher.log("A line for the log")
     if watcher.preview is not None:
-        for share in PREVIEW_SHARES if behaviour == "known" else PREVIEW_SHARES[:1]:
+        for share in PREVIEW_SHARES if behaviour == "shown" else PREVIEW_SHARES[:1]:
             watcher.step("solve", 0.3 + share / 4, "Searching")
             watcher.preview(displacement_image(volumes.images["fixed"], share))
-            time.sleep(0.3)
+            if behaviour != "known":
+                time.sleep(PREVIEW_SECONDS)
     while behaviour == "slow":
         watcher.step("solve", 0.5, "Still searching")
         time.sleep(0.02)
@@ -97,4 +99,4 @@ def compute(volumes: Any, settings: dict[str, Any], watcher: Any) -> Any:
 if __name__ == "__main__":
     from VoxelOptRegistrationLib.worker.server import serve
 
-    sys.exit(serve(compute=compute))
+    sys.exit(serve(compute=compute, warm=lambda wanted: None))

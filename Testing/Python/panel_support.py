@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import slicer
-from host import Host, start
+from host import HANGING_SECONDS, Host, start
 from logic_stand_in import LOGIC_STAND_IN
 from slicer_scene import add_volume, affine, centred
 from VoxelOptRegistrationLib.worker.client import WorkerClient
@@ -50,7 +50,7 @@ class Panel:
     def apply(self) -> None:
         self.host.click(self.ui.applyButton)
 
-    def until(self, words: str, seconds: float = 30.0) -> None:
+    def until(self, words: str, seconds: float = HANGING_SECONDS) -> None:
         """Let the event loop turn until the status says so."""
         self.host.pump(lambda: words in self.status, seconds)
 

@@ -236,7 +236,7 @@ print([name for name in ("torch", "SimpleITK") if name in sys.modules])
         env={**os.environ, "PYTHONPATH": search_path},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.stdout.splitlines()[-1:] == ["[]"] and "Registered" in done.stdout, done.stderr
 

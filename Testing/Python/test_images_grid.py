@@ -114,3 +114,19 @@ def test_no_memory_at_all_is_one_clear_line() -> None:
     with pytest.raises(ComputationError, match="too little") as caught:
         plan_working_grid(image, GridOptions(), 1000, 500)
     assert "\n" not in str(caught.value)
+
+
+@many
+@given(geometries(smallest=1, shear=True), st.integers(1, 500))
+def test_thinned_grid_keeps_every_nth_voxel(image: sitk.Image, points: int) -> None:
+    grid = Grid.of(image)
+    thin = grid.thinned(points)
+    steps = (grid.world_to_index @ thin.index_to_world)[:3, :3]
+    stride = np.rint(np.diag(steps))
+    np.testing.assert_allclose(steps, np.diag(stride), atol=1e-6)
+    np.testing.assert_allclose(thin.index_to_world[:3, 3], grid.index_to_world[:3, 3])
+    sides = list(zip(grid.size_xyz, thin.size_xyz, stride, strict=True))
+    assert all(kept == len(range(0, size, int(step))) and kept >= min(2, size) for size, kept, step in sides)
+    common = max(stride)
+    assert all(step in (common, max(1, size - 1)) for size, _, step in sides)
+    assert common == 1 or grid.voxels / (common - 1) ** 3 > points

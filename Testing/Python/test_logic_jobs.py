@@ -209,7 +209,7 @@ def test_a_script_chooses_its_outputs_and_watches_without_qt(start: Start) -> No
     fixed, moving = volumes()
     lines: list[str] = []
     above: list[str] = []
-    with start() as logic:
+    with start("shown") as logic:
         job = logic.registerVolumes(
             fixed,
             moving,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import slicer
 from panel_support import Panel, open_panel
@@ -176,6 +177,46 @@ def test_slicer_5_10_has_no_packaging_and_is_asked_by_the_panel(panel: Panel, mo
     panel.host.dialogs.answers.append(press("Ok"))
     panel.run()
     assert asked == ["SimpleITK>=2.4"] and "SimpleITK>=2.4. Install them now?" in panel.host.dialogs.shown[0]
+
+
+def test_numba_is_offered_once_and_the_process_starts_anew_with_it(panel: Panel) -> None:
+    panel.run()
+    process = panel.widget.logic._client.pid
+    panel.host.packages.installed["numba"] = None
+    panel.host.dialogs.answers.append(press("Ok"))
+    panel.run()
+    assert panel.host.packages.requests == [("pip", ["install", "numba>=0.61", f"numpy=={np.__version__}"])]
+    assert len(panel.host.dialogs.shown) == 1 and "Without it everything works" in panel.host.dialogs.shown[0]
+    assert panel.widget.logic._client.pid != process
+    panel.run()
+    assert len(panel.host.dialogs.shown) == 1
+
+
+def test_numba_declined_is_not_offered_again(panel: Panel) -> None:
+    panel.host.packages.installed["numba"] = None
+    panel.host.dialogs.answers.append(press("Cancel"))
+    panel.run()
+    panel.run()
+    assert len(panel.host.dialogs.shown) == 1 and panel.host.packages.requests == []
+
+
+def test_a_numba_that_cannot_be_installed_stops_nothing(panel: Panel, caplog: pytest.LogCaptureFixture) -> None:
+    packages = panel.host.packages
+    packages.installed["numba"] = None
+    packages.pip_returns = 1
+    panel.host.dialogs.answers.append(press("Ok"))
+    panel.run()
+    assert "numba could not be installed, which only costs time" in caplog.text
+    panel.run()
+    assert len(panel.host.dialogs.shown) == 1 and len(packages.requests) == 1
+
+
+def test_numba_comes_with_pytorch(panel: Panel) -> None:
+    panel.host.packages.installed |= {"torch": None, "numba": None}
+    panel.host.dialogs.answers.append(press("Ok"))
+    panel.run()
+    assert "numba, which speeds up" in panel.host.dialogs.shown[0] and len(panel.host.dialogs.shown) == 1
+    assert [request[0] for request in panel.host.packages.requests] == ["installTorch", "pip"]
 
 
 def fake_torch(folder: Path, compiled: bool, version: str | None) -> None:

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import slicer
 from panel_support import FIXED_SHAPE, Panel, add_pair, open_panel
 from slicer_scene import add_linear_transform, add_segmentation, add_volume, affine
-from VoxelOptRegistrationLib.mrml.parameters import changed_options, run_arguments
-from VoxelOptRegistrationLib.presets import load_preset, preset_names, read_preset
+from VoxelOptRegistrationLib.mrml.parameters import changed_options, chosen_method, run_arguments
+from VoxelOptRegistrationLib.options import VoxelOptOptions
+from VoxelOptRegistrationLib.presets import (
+    METHODS,
+    REFINEMENTS,
+    apply_overrides,
+    load_preset,
+    preset_names,
+    read_preset,
+    settings_to_dict,
+    with_method,
+)
 
 
 @pytest.fixture
@@ -98,19 +110,13 @@ def test_a_preset_sets_the_options_and_they_can_be_changed_and_set_back(panel: P
     assert not panel.ui.windowLowSpinBox.enabled
 
 
-@pytest.mark.parametrize("preset", preset_names())
-def test_an_untouched_preset_runs_with_exactly_its_own_settings(panel: Panel, preset: str) -> None:
+def test_an_untouched_preset_runs_with_exactly_its_own_settings(panel: Panel) -> None:
     panel.choose()
-    panel.host.select(panel.ui.presetSelector, read_preset(preset).title)
-    panel.run()
-    settings = json.loads(panel.parameters.outputTransform.GetAttribute("VoxelOptRegistration.Settings"))
-    expected = load_preset(preset)
-    assert settings["solver"]["levels"] == expected.solver.levels
-    assert settings["grid"]["max_voxels"] == expected.grid.max_voxels
-    window = expected.features.window
-    assert settings["features"]["window"] == (None if window is None else list(window))
-    assert settings["solver"]["inverse_consistency"] == expected.solver.inverse_consistency
-    assert settings["align"] == expected.align.value and settings["background"] == expected.background
+    for preset in preset_names():
+        panel.host.select(panel.ui.presetSelector, read_preset(preset).title)
+        panel.run()
+        settings = json.loads(panel.parameters.outputTransform.GetAttribute("VoxelOptRegistration.Settings"))
+        assert settings == settings_to_dict(load_preset(preset)), preset
 
 
 def test_every_option_reaches_the_run(panel: Panel) -> None:
@@ -145,6 +151,69 @@ def test_every_option_reaches_the_run(panel: Panel) -> None:
     expected |= {"inverse_consistency": False, "invertible": False}
     assert settings["solver"] | expected == settings["solver"]
     assert (settings["align"], settings["device"]) == ("rigid", "cpu")
+
+
+def texts(box: Any) -> list[str]:
+    return [box.itemText(index) for index in range(box.count)]
+
+
+def test_every_method_and_refinement_can_be_chosen(panel: Panel) -> None:
+    """As the command line's --method and --refine: a method brings its refinement, unless another one is chosen."""
+    panel.choose()
+    panel.open("advanced")
+    ui, host = panel.ui, panel.host
+
+    def asked() -> tuple[str | None, str | None]:
+        arguments = run_arguments(panel.parameters)
+        return arguments["method"], arguments["options"].get("refine")
+
+    assert asked() == (None, None)
+    found = []
+    for text in texts(ui.methodSelector)[1:]:
+        host.select(ui.methodSelector, text)
+        method, refinement = asked()
+        assert refinement is None
+        found.append(method or load_preset("generic").method)
+    assert found == ["voxelopt", "voxelopt-paper", "convexadam", "samconvex"] and set(found) <= set(METHODS)
+    host.select(ui.methodSelector, "VoxelOpt as published")
+    chosen = []
+    for text in texts(ui.refinementSelector)[1:]:
+        host.select(ui.refinementSelector, text)
+        chosen.append(asked())
+    assert chosen == [("voxelopt-paper", None if name == "none" else name) for name in REFINEMENTS]
+    arguments = run_arguments(panel.parameters)
+    settings = apply_overrides(with_method(load_preset("generic"), "voxelopt-paper"), arguments["options"])
+    assert settings.solver == replace(VoxelOptOptions.paper(), any_size=True)  # or hardly a grid could be registered
+    host.select(ui.methodSelector, "As the preset says")
+    host.select(ui.refinementSelector, "None")
+    assert asked() == (None, "none")
+    assert ui.changedOptionsNote.text == "1 changed from the preset."
+    host.select(ui.presetSelector, "Fast look")
+    assert ui.refinementSelector.currentText == "As preset or method says" and asked() == (None, None)
+
+
+def test_a_chosen_method_reaches_the_run_without_the_options_of_another(panel: Panel) -> None:
+    panel.choose()
+    panel.open("advanced")
+    ui, host = panel.ui, panel.host
+    host.select(ui.presetSelector, "Lung CT")
+    host.type(ui.levelsSpinBox, "3")
+    host.type(ui.gridSpacingSpinBox, "2.5")
+    own = (ui.levelsSpinBox, ui.levelsSpinBoxLabel, ui.sigmaHighSpinBox, ui.inverseConsistencyCheckBox)
+    assert all(widget.enabled for widget in own)
+    host.select(ui.methodSelector, "ConvexAdam")
+    host.select(ui.refinementSelector, "Local correlation")
+    assert not any(widget.enabled for widget in own) and ui.gridSpacingSpinBox.enabled
+    note = "3 changed from the preset. What is grayed out has no effect on this method."
+    assert ui.changedOptionsNote.text == note
+    panel.run()
+    settings = json.loads(panel.parameters.outputTransform.GetAttribute("VoxelOptRegistration.Settings"))
+    expected = settings_to_dict(with_method(load_preset("lung-ct"), "convexadam"))
+    expected["grid"]["spacing"], expected["refine"] = 2.5, "local-ncc"
+    assert settings == expected and settings["method"] == "convexadam"
+    host.click(ui.resetOptionsButton)
+    assert (ui.methodSelector.currentText, ui.levelsSpinBox.value) == ("As the preset says", 5)
+    assert all(widget.enabled for widget in own) and not ui.resetOptionsButton.enabled
 
 
 def test_options_that_contradict_each_other_are_refused_in_words(panel: Panel) -> None:
@@ -199,6 +268,8 @@ def test_everything_set_is_back_when_the_scene_is_opened_again(panel: Panel, tmp
     host.select(ui.alignmentSelector, "Affine: shift, turn, scale, shear")
     host.type(ui.levelsSpinBox, "3")
     host.type(ui.sigmaHighSpinBox, "0.75")
+    host.select(ui.methodSelector, "SAMConvex")
+    host.select(ui.refinementSelector, "Features")
     host.select(ui.deviceSelector, 1)
     before = panel.parameters
     save_and_open_again(panel, tmp_path)
@@ -214,6 +285,8 @@ def test_everything_set_is_back_when_the_scene_is_opened_again(panel: Panel, tmp
     assert ui.initialTransformSelector.currentNode().GetName() == "pose"
     assert ui.alignmentSelector.currentText == "Affine: shift, turn, scale, shear"
     assert (ui.levelsSpinBox.value, ui.sigmaHighSpinBox.value) == (3, 0.75)
+    assert (ui.methodSelector.currentText, ui.refinementSelector.currentText) == ("SAMConvex", "Features")
+    assert chosen_method(after) == "samconvex"
     assert after.device == "cpu" and ui.deviceSelector.itemData(ui.deviceSelector.currentIndex) == "cpu"
 
 

@@ -57,6 +57,7 @@ def test_a_run_from_the_panel_and_another_into_the_same_nodes(panel: Panel) -> N
     assert node_counts() == before
 
 
+@pytest.mark.parametrize("panel", ["shown"], indirect=True)
 def test_stages_and_log_lines_are_shown(panel: Panel) -> None:
     panel.choose()
     stages: list[str] = []
@@ -69,7 +70,7 @@ def test_stages_and_log_lines_are_shown(panel: Panel) -> None:
 
     panel.apply()
     panel.host.pump(note)
-    assert "Finding the deformation" in stages
+    assert any(stage.startswith("Finding the deformation") for stage in stages)  # the time left may follow
     assert values == sorted(values) and max(values) >= 50
     log = panel.ui.logText.plainText
     assert "A line for the log" in log and "Searching" in log and "Registered in" in log
@@ -78,6 +79,7 @@ def test_stages_and_log_lines_are_shown(panel: Panel) -> None:
     assert panel.ui.logText.plainText == ""
 
 
+@pytest.mark.parametrize("panel", ["shown"], indirect=True)
 def test_the_moving_volume_is_seen_snapping_into_place(panel: Panel) -> None:
     fixed, moving = panel.choose()
     pose = add_linear_transform(affine(origin=(2.0, 0.0, 1.0)), "pose")
@@ -103,6 +105,7 @@ def test_the_moving_volume_is_seen_snapping_into_place(panel: Panel) -> None:
     assert layers() == [(fixed.GetID(), panel.parameters.outputVolume.GetID(), 0.5)] * 3
 
 
+@pytest.mark.parametrize("panel", ["shown"], indirect=True)
 def test_without_preview_nothing_moves_before_the_end(panel: Panel) -> None:
     _, moving = panel.choose()
     panel.host.click(panel.ui.livePreviewCheckBox)

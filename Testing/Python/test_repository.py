@@ -203,9 +203,38 @@ def test_setup_runs_once_and_again_when_the_recipe_changes(monkeypatch: pytest.M
         start.set_up(testing)
         return list(done)
 
-    assert steps(False) == ["environment", "torch", "."]
+    assert steps(False) == ["environment", "torch", ".[kernels]"]
     assert steps(False) == []
     assert steps(True) == [".[test]"]
     assert steps(True) == steps(False) == []
     (tmp_path / "pyproject.toml").write_text("changed")
     assert steps(True) == ["environment", "torch", ".[test]"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "use", "tests"),
+    [
+        (set(), [".[kernels]"], [".[test]"]),
+        ({"kernels", "test", "checks,kernels"}, [".[kernels]", "."], [".[test]", ".[checks,kernels]", ".[checks]"]),
+        ({"test"}, [".[kernels]"], [".[test]", ".[checks,kernels]"]),
+    ],
+)
+def test_setup_goes_on_without_what_has_no_build_here(
+    monkeypatch: pytest.MonkeyPatch, missing: set[str], use: list[str], tests: list[str]
+) -> None:
+    monkeypatch.syspath_prepend(REPOSITORY)
+    import start
+
+    tried: list[str] = []
+
+    def install(*what: str) -> None:
+        tried.append(what[-1].replace(str(REPOSITORY), "."))
+        if any(f"[{extra}]" in tried[-1] for extra in missing):
+            raise subprocess.CalledProcessError(1, ["pip"])
+
+    monkeypatch.setattr(start, "install", install)
+    start.install_for_use()
+    assert tried == use
+    tried.clear()
+    start.install_for_tests()
+    assert tried == tests

@@ -125,7 +125,7 @@ def test_every_text_in_the_panel_is_translated(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": search_path},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout.splitlines()[-1])

@@ -16,6 +16,8 @@ from conftest import command_environment
 from VoxelOptRegistrationLib.errors import Cancelled, ComputationError, InputError
 from VoxelOptRegistrationLib.worker.client import WorkerClient
 from VoxelOptRegistrationLib.worker.data import Callbacks, ImageData, RegistrationRequest
+from VoxelOptRegistrationLib.worker.exchange import exchanged_bytes
+from VoxelOptRegistrationLib.worker.folders import has_room
 from VoxelOptRegistrationLib.worker.job import Job, JobState
 from worker_stand_in import SHIFT
 from worker_support import FIXED_MATRIX, MOVING_MATRIX, begin, empty, gone, request, stand_in_client
@@ -212,3 +214,40 @@ def test_client_needs_neither_torch_nor_simpleitk(tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.stdout == "[]\n", done.stderr
     assert empty(tmp_path)
+
+
+def test_volumes_go_through_memory_where_there_is_room(tmp_path: Path) -> None:
+    memory, disk = tmp_path / "memory", tmp_path / "disk"
+    memory.mkdir()
+    disk.mkdir()
+    with stand_in_client(disk, memory=memory) as client:
+        job, _ = begin(client, "slow")
+        assert job.folder.parent == memory and empty(disk)
+        job.cancel()
+        assert job.wait(3) is JobState.CANCELLED and empty(memory)
+        job, text = begin(client, "deaf")
+    assert gone(int(text.split()[0])) and empty(memory) and empty(disk)
+
+
+def test_volumes_go_through_the_disk_where_memory_is_short(tmp_path: Path) -> None:
+    """A petabyte, by its shape alone: one voxel seen many times."""
+    memory, disk = tmp_path / "memory", tmp_path / "disk"
+    memory.mkdir()
+    disk.mkdir()
+    vast = ImageData(np.broadcast_to(np.int16(1), (10**5, 10**5, 10**5)), np.eye(4))
+    assert exchanged_bytes(RegistrationRequest(vast, vast)) > 2**50
+    assert not has_room(memory, exchanged_bytes(RegistrationRequest(vast, vast)))
+    assert has_room(memory, exchanged_bytes(request())) and not has_room(tmp_path / "absent", 1)
+    with stand_in_client(disk, memory=tmp_path / "absent") as client:
+        job = client.register(request())
+        assert job.folder.parent == disk and job.wait(60) is JobState.DONE
+    assert empty(disk)
+
+
+def test_what_is_exchanged_fits_into_its_estimate(client: WorkerClient) -> None:
+    asked = request(fixed_mask=ImageData(np.ones((5, 6, 7), np.uint8), FIXED_MATRIX))
+    job = client.register(asked)
+    written = sum(file.stat().st_size for file in job.folder.iterdir() if file.suffix != ".json")
+    results = [value for value in vars(job.result()).values() if isinstance(value, np.ndarray)]
+    assert len(results) == 7
+    assert written < written + sum(array.nbytes for array in results) <= exchanged_bytes(asked)

@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from VoxelOptRegistrationLib.errors import InputError
+from VoxelOptRegistrationLib.images.grid import Grid
 from VoxelOptRegistrationLib.options import Alignment, GridOptions, Settings
 from VoxelOptRegistrationLib.phantom import Phantom, make_phantom
 from VoxelOptRegistrationLib.pipeline import Inputs, register
 from VoxelOptRegistrationLib.presets import settings_to_dict
+from VoxelOptRegistrationLib.solving import PREVIEW_POINTS
 from VoxelOptRegistrationLib.worker.client import WorkerClient
 from VoxelOptRegistrationLib.worker.data import Callbacks, ImageData, RegistrationRequest
 from VoxelOptRegistrationLib.worker.job import JobState
@@ -92,8 +94,9 @@ def test_worker_gives_what_the_pipeline_gives(client: WorkerClient, phantom: Pha
     assert fractions == sorted(fractions) and fractions[0] == 0 and fractions[-1] == 1
 
     assert len(previews) >= 2
-    assert all(preview.array.shape == outcome.displacement.shape for preview in previews)
-    assert all(np.allclose(preview.index_to_world, request.fixed.index_to_world) for preview in previews)
+    shown = Grid(request.fixed.array.shape, request.fixed.index_to_world).thinned(PREVIEW_POINTS)
+    assert all(preview.array.shape == (*shown.size_zyx, 3) for preview in previews)
+    assert all(np.allclose(preview.index_to_world, shown.index_to_world) for preview in previews)
     field = sitk.GetImageFromArray(outcome.displacement.astype(np.float64), isVector=True)
     field.CopyInformation(phantom.fixed)
     assert landmark_error(phantom, sitk.DisplacementFieldTransform(field)) < landmark_error(phantom, transform)

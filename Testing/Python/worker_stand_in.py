@@ -114,4 +114,4 @@ def finish(volumes: Any, watcher: Any) -> Any:
 if __name__ == "__main__":
     from VoxelOptRegistrationLib.worker.server import serve
 
-    sys.exit(serve(compute=compute))
+    sys.exit(serve(compute=compute, warm=lambda wanted: None))

@@ -7,7 +7,12 @@ panel's work and the drawing in them apart and together, and how much of it this
 waiting for a processor, for the other thread that VTK draws with, or for a file. What takes longest in drawing, the
 reslicing of the volumes, is done in Slicer too; what OpenGL does in software here, Slicer does on the graphics card.
 
-    python Testing/benchmarks/panel_responsiveness.py [Z Y X]
+The limit holds for both: the work that a turn does on this thread (its processor time, which hardly depends on what
+else the computer does), and the turn by the clock, as a user feels it; the latter says something only where nothing but
+the registration computes. The registration process has been started ahead, as the module does it, unless --cold is
+given.
+
+    python Testing/benchmarks/panel_responsiveness.py [Z Y X] [--cold]
 """
 
 from __future__ import annotations
@@ -28,6 +33,8 @@ from PySide6.QtWidgets import QApplication  # noqa: E402
 from VoxelOptRegistrationLib.mrml.sample import add_sample_pair  # noqa: E402
 
 LIMIT_MILLISECONDS = 50.0
+WARM_SECONDS = 12.0
+"""Until a registration process that was started ahead is ready."""
 SETTLING_SECONDS = 0.5
 """Until what the end of a run has changed is drawn."""
 
@@ -77,14 +84,19 @@ class Meter:
             print(f"  {times}, {turn.views} views: {turn.words}")
 
 
-def main(size_zyx: tuple[int, int, int]) -> int:
-    """Measure; 1 where a turn took longer than the limit."""
+def main(size_zyx: tuple[int, int, int], ahead: bool) -> int:
+    """Measure; 1 where a turn took longer than the limit. ahead: start the registration process before."""
     with tempfile.TemporaryDirectory() as folder, start(Path(folder)) as host:
         widget = host.open()
         pair = add_sample_pair(size_zyx)
         host.select(widget.ui.fixedSelector, pair.fixed)
         host.select(widget.ui.movingSelector, pair.moving)
         host.settle()
+        # The stand-in wraps a class of Qt when it is first used, which takes it 20 ms; inside Slicer they are there.
+        assert sys.modules["qt"].QApplication
+        if ahead:
+            widget.logic.warm()
+            host.settle(WARM_SECONDS)
         views = host.application.views.values()
         meter = Meter(views, lambda: widget.ui.statusLabel.text)
         begin = time.perf_counter()
@@ -106,11 +118,14 @@ def main(size_zyx: tuple[int, int, int]) -> int:
         for view in views:
             longest = ", ".join(f"{1000 * seconds:.0f}" for seconds in sorted(d[1] for d in view.drawings)[-5:])
             print(f"longest drawings of view {view.name}: {longest} ms")
+        work = max(turn.computing for turn in meter.turns)
         longest = max(turn.whole for turn in meter.turns)
-        print(f"longest turn: {longest:.1f} ms, limit {LIMIT_MILLISECONDS:.0f} ms")
-        return int(longest > LIMIT_MILLISECONDS)
+        beyond = sum(turn.whole > LIMIT_MILLISECONDS for turn in meter.turns)
+        print(f"most work in a turn: {work:.1f} ms of this thread's processor time, limit {LIMIT_MILLISECONDS:.0f} ms")
+        print(f"longest turn by the clock: {longest:.1f} ms, limit {LIMIT_MILLISECONDS:.0f} ms, {beyond} beyond it")
+        return int(max(work, longest) > LIMIT_MILLISECONDS)
 
 
 if __name__ == "__main__":
-    size = tuple(int(text) for text in sys.argv[1:4]) or (96, 80, 128)
-    sys.exit(main(size))  # type: ignore[arg-type]
+    size = tuple(int(text) for text in sys.argv[1:] if text != "--cold") or (96, 80, 128)
+    sys.exit(main(size, "--cold" not in sys.argv))  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -48,6 +49,7 @@ def preset_names() -> list[str]:
     return sorted((file.stem for file in PRESET_FOLDER.glob("*.json")), key=lambda name: (name != "generic", name))
 
 
+@cache
 def read_preset(name: str) -> Preset:
     """The preset called `name`; raises `InputError` for an unknown one."""
     if name not in preset_names():

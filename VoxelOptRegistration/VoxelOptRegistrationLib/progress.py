@@ -33,9 +33,9 @@ def _never() -> bool:
 class Watcher:
     """The callbacks of one run. All are called on the thread that computes.
 
-    `progress` receives a `Progress`; `preview` receives the field so far as a SimpleITK vector image on the fixed grid
-    (mm, LPS, fixed point -> moving point minus fixed point, alignment included); `cancelled` is asked between steps;
-    `log` receives lines for a log pane.
+    `progress` receives a `Progress`; `preview` receives the field so far as a SimpleITK vector image on every n-th
+    voxel of the fixed grid (mm, LPS, fixed point -> moving point minus fixed point, alignment included); `cancelled` is
+    asked between steps; `log` receives lines for a log pane.
     """
 
     progress: Callable[[Progress], None] = _ignore

@@ -5,9 +5,9 @@ Real: the MRML scene, transforms, slice rendering (slicer-core, offscreen), Qt w
 environment variable SLICER_PYTHON_DIR names a folder with the genuine one.
 """
 
-from .host import Host, start
+from .host import HANGING_SECONDS, Host, start
 from .lost_references import keep_constants_alive
 
-__all__ = ["Host", "start"]
+__all__ = ["HANGING_SECONDS", "Host", "start"]
 
 keep_constants_alive()

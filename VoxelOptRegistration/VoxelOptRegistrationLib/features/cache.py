@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..caching import cache_folder
 from ..options import FeatureOptions
 from .extractor import Extractor, NetworkInput, nothing
 
@@ -140,13 +140,3 @@ def content_key(identity: str, image: Tensor, trust: Tensor | None) -> str:
     if trust is not None:
         digest.update(np.packbits(trust.detach().cpu().numpy()).tobytes())
     return digest.hexdigest()
-
-
-def cache_folder(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
-    """Where this platform keeps what programs can make again, in a folder of ours."""
-    home = Path(environment.get("USERPROFILE" if platform == "win32" else "HOME", "") or Path.home())
-    if platform == "win32":
-        return Path(environment.get("LOCALAPPDATA") or home / "AppData" / "Local") / "VoxelOptRegistration" / "Cache"
-    if platform == "darwin":
-        return home / "Library" / "Caches" / "VoxelOptRegistration"
-    return Path(environment.get("XDG_CACHE_HOME") or home / ".cache") / "VoxelOptRegistration"

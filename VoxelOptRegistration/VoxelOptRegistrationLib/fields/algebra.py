@@ -7,13 +7,23 @@ import math
 import torch
 from torch import Tensor
 
+from ..kernels.composition import add_pulled
+from ..kernels.runtime import compiles
 from ..options import Border
 from .sampling import warp
 
 
 def compose(outer: Tensor, inner: Tensor, border: Border = Border.REPLICATE) -> Tensor:
     """Displacement of x -> (id + outer)((id + inner)(x)), that is inner(x) + outer(x + inner(x)); all (3, Z, Y, X)."""
-    return inner + warp(outer, inner, border)
+    return _add_pulled(outer, inner, 1.0, 1.0, border)
+
+
+def _add_pulled(outer: Tensor, inner: Tensor, own: float, pulled: float, border: Border = Border.REPLICATE) -> Tensor:
+    """own * inner(x) + pulled * outer(x + inner(x))."""
+    if border is Border.REPLICATE and outer.shape == inner.shape and compiles(outer, inner):
+        return add_pulled(outer, inner, own, pulled)
+    found = warp(outer, inner, border)
+    return inner + found if own == pulled == 1.0 else own * inner + pulled * found
 
 
 def exponential(velocity: Tensor, squarings: int = 0, border: Border = Border.REPLICATE) -> Tensor:
@@ -61,7 +71,7 @@ def make_inverse_consistent(forward: Tensor, backward: Tensor, sweeps: int = 15)
     TMI 2024).
     """
     for _ in range(sweeps):
-        new_forward = 0.5 * (forward - warp(backward, forward))
-        new_backward = 0.5 * (backward - warp(forward, backward))
+        new_forward = _add_pulled(backward, forward, 0.5, -0.5)
+        new_backward = _add_pulled(forward, backward, 0.5, -0.5)
         forward, backward = new_forward, new_backward
     return forward, backward

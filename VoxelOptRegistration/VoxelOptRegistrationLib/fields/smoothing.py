@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..kernels.runtime import compiles
+from ..kernels.smoothing import convolve
 from .slabs import by_slabs
 
 _STANDARD_DEVIATIONS = 2.8
@@ -19,6 +21,8 @@ def gaussian_smooth(volume: Tensor, sigma: float) -> Tensor:
     if sigma == 0.0:
         return volume
     weights = gaussian_weights(sigma)
+    if compiles(volume):
+        return convolve(volume, weights)
     return by_slabs(lambda part: _separable(part, weights), (volume,), len(weights) - 1)
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..kernels.differences import moved_along_gradient
+from ..kernels.runtime import compiles
 from .jacobian import difference, jacobian_determinant
 from .slabs import by_slabs
 
@@ -24,9 +26,15 @@ def damp_volume_changes(displacement: Tensor, rate: float) -> Tensor:
     """
     if rate == 0.0:
         return displacement
+    if compiles(displacement) and min(displacement.shape) > 1:
+        return moved_along_gradient(displacement, _changes(displacement), rate)
     return by_slabs(lambda part: _damped(part, rate), (displacement,), 2)
 
 
 def _damped(displacement: Tensor, rate: float) -> Tensor:
-    change = jacobian_determinant(displacement).clamp_(min=_LEAST_DETERMINANT).log_()
+    change = _changes(displacement)
     return torch.stack([displacement[a].add(difference(change, a), alpha=rate) for a in range(3)])
+
+
+def _changes(displacement: Tensor) -> Tensor:
+    return jacobian_determinant(displacement).clamp_(min=_LEAST_DETERMINANT).log_()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -96,6 +97,16 @@ class Grid:
         matrix[:3, :3] = self.index_to_world[:3, :3] * factor
         matrix[:3, 3] += self.index_to_world[:3, :3] @ ((factor - 1) / 2)
         return Grid(size_zyx, matrix)
+
+    def thinned(self, points: int) -> Grid:
+        """Every n-th voxel along all axes, the first one among them, with the least n that leaves about `points`.
+
+        Sides keep two voxels at least, where they have two.
+        """
+        stride = max(1, math.ceil((self.voxels / points) ** (1 / 3)))
+        steps = [min(stride, max(1, side - 1)) for side in self.size_xyz]
+        x, y, z = (math.ceil(side / step) for side, step in zip(self.size_xyz, steps, strict=True))
+        return Grid((z, y, x), self.index_to_world @ np.diag([*steps, 1.0]))
 
     def with_spacing(self, spacing: float) -> Grid:
         """The grid over the same field of view whose voxel sides are `spacing` mm, to within half a voxel in all."""

@@ -46,8 +46,10 @@ def _numba_version() -> str | None:
         return None
     try:
         import numba
-    except (ImportError, OSError, AttributeError, SystemError):
-        return None  # Installed, but not for this Python or numpy.
+
+        from .loops import compiled  # noqa: F401
+    except Exception:
+        return None  # Installed, but not for this Python or numpy, or not whole: it fails in many ways.
     return str(numba.__version__)
 
 

@@ -68,7 +68,7 @@ def require_torch() -> None:
             _("PyTorch is not completely installed in this Slicer: {damage}.").format(damage=damage),
             _("Install it again with Repair PyTorch."),
         )
-    elif torch_version() is None:
+    elif importlib.util.find_spec("torch") is None:
         error = ComputationError(
             _("PyTorch is not installed in this Slicer."),
             _(

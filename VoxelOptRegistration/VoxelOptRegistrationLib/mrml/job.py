@@ -19,7 +19,7 @@ from .drawing import Scheduler, drawn_in_turn
 from .preparation import Preparation
 from .translation import tr as _
 
-POLL_MILLISECONDS = 100
+POLL_MILLISECONDS = 25
 ENDING_MILLISECONDS = 5
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -11,12 +12,13 @@ import slicer
 
 from .. import __version__
 from ..errors import ComputationError, InputError
-from ..presets import apply_overrides, load_preset, settings_to_dict
+from ..presets import apply_overrides, load_preset, settings_to_dict, with_method
 from ..progress import Progress
 from ..worker.client import WorkerClient
 from ..worker.data import DeviceAnswer, ImageData, RegistrationOutcome, RegistrationRequest
+from ..worker.folders import shared_memory
 from .drawing import Scheduler
-from .environment import python_executable, require_torch, temporary_folder
+from .environment import python_executable, require_torch, temporary_folder, torch_damage, torch_version
 from .job import POLL_MILLISECONDS, Listeners, RegistrationJob
 from .landmarks import landmark_pairs
 from .masks import label_images, mask_image
@@ -96,6 +98,7 @@ class RegistrationLogic:
         fixedLandmarksNode: slicer.vtkMRMLMarkupsNode | None = None,
         movingLandmarksNode: slicer.vtkMRMLMarkupsNode | None = None,
         expectedErrorVolumeNode: slicer.vtkMRMLScalarVolumeNode | None = None,
+        method: str | None = None,
     ) -> RegistrationResult | RegistrationJob:
         """Find the displacement that brings the moving volume onto the fixed one.
 
@@ -116,7 +119,8 @@ class RegistrationLogic:
         livePreview: after every level of the search the moving volume is shown where the field so far puts it, under
         a transform node that is in the scene only during the run.
         logCallback: called with lines for a log pane.
-        options: single settings of the preset replaced, such as ``{"solver.levels": "4"}``.
+        method: solves in place of the preset's, with the refinement that belongs to it; one of `presets.METHODS`.
+        options: single settings of the preset (and method) replaced, such as ``{"solver.levels": "4"}``.
         waitForCompletion: True returns a `RegistrationResult` or raises `InputError`, `ComputationError`, `Cancelled`;
         False returns a `RegistrationJob` at once (after raising `InputError` for wrong input). completedCallback is
         called with the job when it has ended, well or not; progressCallback with each `Progress`.
@@ -143,7 +147,8 @@ class RegistrationLogic:
         }
         check_outputs(outputs, read)
         check_chains(fixedVolumeNode, movingVolumeNode, outputs, initialTransformNode)
-        settings = settings_to_dict(replace(apply_overrides(load_preset(preset), dict(options or {})), device=device))
+        base = with_method(load_preset(preset), method) if method else load_preset(preset)
+        settings = settings_to_dict(replace(apply_overrides(base, dict(options or {})), device=device))
         if (fixedSegmentationNode is None) != (movingSegmentationNode is None):
             raise InputError(
                 _("Only one segmentation is given."), _("Give both, so that their overlap can be measured, or none.")
@@ -231,6 +236,20 @@ class RegistrationLogic:
             return
         self._await_answer()
 
+    def warm(self) -> None:
+        """Start the background process ahead of the first registration; where it cannot be, nothing happens."""
+        if torch_version() is None or torch_damage():
+            return
+        try:
+            self._worker().warm()
+        except ComputationError as error:
+            logging.getLogger(__name__).info("The registration process was not started ahead: %s", error)
+
+    def renew(self) -> None:
+        """End the background process, which is idle: only the next one knows what has been installed since."""
+        if self._client is not None:
+            self._client.close()
+
     def _await_answer(self) -> None:
         if self._client is None or self._scheduler is None:
             return
@@ -250,7 +269,7 @@ class RegistrationLogic:
 
     def _worker(self) -> WorkerClient:
         if self._client is None:
-            self._client = WorkerClient(python_executable(), folder=temporary_folder())
+            self._client = WorkerClient(python_executable(), folder=temporary_folder(), memory=shared_memory())
         return self._client
 
     def _completed(self, job: RegistrationJob) -> RegistrationResult:

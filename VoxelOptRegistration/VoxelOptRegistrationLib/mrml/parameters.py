@@ -12,11 +12,13 @@ import slicer
 
 from ..errors import InputError
 from ..options import Settings
-from ..presets import load_preset, preset_names
+from ..presets import load_preset, preset_names, with_method
 from .translation import tr as _
 from .volumes import check_volume
 
 MEGA = 1_000_000
+AS_PRESET = "preset"
+"""The value of the parameters `method` and `refinement` that leaves the choice to the preset."""
 
 
 class Parameters(Protocol):
@@ -46,6 +48,8 @@ class Parameters(Protocol):
     alignment: Enum
     fixedLandmarks: slicer.vtkMRMLMarkupsNode | None
     movingLandmarks: slicer.vtkMRMLMarkupsNode | None
+    method: Enum
+    refinement: Enum
     features: Enum
     useWindow: bool
     windowLow: float
@@ -93,9 +97,11 @@ def missing_input(parameters: Parameters | None) -> Missing:
 
 
 def preset_values(settings: Settings) -> dict[str, Any]:
-    """The values of the solver parameters that stand for `settings`, by parameter name; `features` as its option."""
+    """The values of the solver parameters that stand for `settings`, by parameter name; choices as their options."""
     solver, window = settings.solver, settings.features.window
     return {
+        "method": AS_PRESET,
+        "refinement": AS_PRESET,
         "features": settings.features.name,
         "useWindow": window is not None,
         "windowLow": window[0] if window is not None else 0.0,
@@ -114,11 +120,9 @@ def preset_values(settings: Settings) -> dict[str, Any]:
 
 def show_preset(parameters: Parameters) -> None:
     """Set the solver parameters to what the chosen preset says."""
-    values = preset_values(load_preset(parameters.preset))
-    kind = type(parameters.features)
-    values["features"] = next(member for member in kind if member.value == values["features"])
-    for name, value in values.items():
-        setattr(parameters, name, value)
+    for name, value in preset_values(load_preset(parameters.preset)).items():
+        now = getattr(parameters, name)
+        setattr(parameters, name, type(now)(value) if isinstance(now, Enum) else value)
     parameters.loadedPreset = parameters.preset
 
 
@@ -130,14 +134,33 @@ def settle_preset(parameters: Parameters) -> None:
         show_preset(parameters)
 
 
+def chosen_method(parameters: Parameters) -> str | None:
+    """The method that is to solve in place of the chosen preset's, as `presets.with_method` takes it; None: no other.
+
+    None too where the solver parameters were never set to the preset: then they stand for nothing.
+    """
+    method = parameters.method.value
+    if parameters.loadedPreset != parameters.preset or method == AS_PRESET:
+        return None
+    settings = load_preset(parameters.preset)
+    return None if with_method(settings, method) == settings else str(method)
+
+
+def obeys_solver_options(parameters: Parameters) -> bool:
+    """Whether the parameters `levels` to `invertible` count: they are those of VoxelOpt as it is best here."""
+    return chosen_method(parameters) in (None, "voxelopt")
+
+
 def changed_options(parameters: Parameters) -> dict[str, str]:
-    """The solver options that differ from the chosen preset's, as `presets.apply_overrides` takes them.
+    """The solver options that differ from those of the chosen preset and method, as `presets.apply_overrides` takes
+    them.
 
     None differ where the solver parameters were never set to the preset: then they stand for nothing.
     """
     if parameters.loadedPreset != parameters.preset:
         return {}
-    preset = preset_values(load_preset(parameters.preset))
+    settings = load_preset(parameters.preset)
+    preset = preset_values(settings)
     now = {name: getattr(parameters, name) for name in preset}
     now["features"] = parameters.features.value
     if not now["useWindow"] and not preset["useWindow"]:
@@ -155,10 +178,16 @@ def changed_options(parameters: Parameters) -> dict[str, str]:
         "inverseConsistency": ("solver.inverse_consistency", str(now["inverseConsistency"]).lower()),
         "invertible": ("solver.invertible", str(now["invertible"]).lower()),
     }
+    obeyed = obeys_solver_options(parameters)
     options = dict(texts[name] for name in texts if name in changed)
+    options = {name: text for name, text in options.items() if obeyed or not name.startswith("solver.")}
     if changed & {"useWindow", "windowLow", "windowHigh"}:
         window = f"{now['windowLow']},{now['windowHigh']}" if now["useWindow"] else "none"
         options["features.window"] = window
+    method, refinement = chosen_method(parameters), parameters.refinement.value
+    usual = settings if method is None else with_method(settings, method)
+    if refinement not in (AS_PRESET, usual.refine):
+        options["refine"] = refinement
     return options
 
 
@@ -167,10 +196,14 @@ def run_arguments(parameters: Parameters) -> dict[str, Any]:
     missing = missing_input(parameters)
     if missing is not Missing.NOTHING:
         raise InputError(_("The {what} is not chosen.").format(what=missing.value), _("Choose it first."))
+    method = chosen_method(parameters)
+    # As released it takes few grids; this changes nothing on those, and lets it have the others.
+    any_grid = {"solver.any_size": "true"} if method == "voxelopt-paper" else {}
     return {
         "fixedVolumeNode": parameters.fixedVolume,
         "movingVolumeNode": parameters.movingVolume,
         "preset": parameters.preset,
+        "method": method,
         "device": parameters.device,
         "outputTransformNode": parameters.outputTransform,
         "outputVolumeNode": parameters.outputVolume if parameters.placement.value != "transform" else None,
@@ -190,5 +223,5 @@ def run_arguments(parameters: Parameters) -> dict[str, Any]:
         "initialTransformNode": parameters.initialTransform,
         "fixedLandmarksNode": parameters.fixedLandmarks,
         "movingLandmarksNode": parameters.movingLandmarks,
-        "options": {"align": parameters.alignment.value, **changed_options(parameters)},
+        "options": {"align": parameters.alignment.value, **any_grid, **changed_options(parameters)},
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk
+from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
 from ..worker.data import RegistrationOutcome
 from .geometry import Geometry
@@ -44,5 +44,7 @@ def _image(array: np.ndarray) -> vtk.vtkImageData:
     """VTK image of an array (k, j, i), copied."""
     image = vtk.vtkImageData()
     image.SetDimensions(array.shape[::-1])
-    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(array).reshape(-1), deep=True))
+    image.AllocateScalars(get_vtk_array_type(array.dtype), 1)
+    # Copied by numpy, which lets the thread of the scene go on meanwhile; VTK would not.
+    vtk_to_numpy(image.GetPointData().GetScalars()).reshape(array.shape)[...] = array
     return image

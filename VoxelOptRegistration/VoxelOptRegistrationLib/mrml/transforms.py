@@ -83,9 +83,11 @@ def grid_transform(displacement: np.ndarray, lattice: Geometry) -> slicer.vtkOri
     image.SetSpacing(spacing)
     image.SetOrigin(lattice.ijk_to_world[:3, 3])
     image.AllocateScalars(vtk.VTK_DOUBLE if displacement.dtype == np.float64 else vtk.VTK_FLOAT, 3)
-    values = vtk_to_numpy(image.GetPointData().GetScalars()).reshape((*lattice.shape, 3))
-    values[...] = displacement
-    values[..., :2] *= -1
+    values = vtk_to_numpy(image.GetPointData().GetScalars())
+    rows = lattice.shape[0] * lattice.shape[1]
+    # A row at a time: numpy is slow where the last axis has three numbers.
+    signs = np.tile(np.array([-1, -1, 1], values.dtype), lattice.shape[2])
+    np.multiply(displacement.reshape(rows, -1), signs, out=values.reshape(rows, -1))
     grid = slicer.vtkOrientedGridTransform()
     grid.SetDisplacementGridData(image)
     grid.SetGridDirectionMatrix(matrix_from_array(direction))

@@ -16,28 +16,37 @@ from slicer.i18n import tr as _
 
 from ..errors import Cancelled, ComputationError
 from ..mrml.environment import torch_damage, torch_version
+from . import speed_package
 
 TORCH = ">=2.4"
 TORCH_ON_WINDOWS = ">=2.4,<2.13"
 """Later ones have file names too long for Slicer's default folder, and end up half installed."""
 
 
-def ensure_dependencies(requirements: Path, requester: str) -> None:
+def ensure_dependencies(requirements: Path, requester: str) -> bool:
     """Install what is missing, after asking. Called where it is needed, never when Slicer or the module starts.
 
-    requirements: a pip requirements file; PyTorch in it is left to the PyTorch extension. requester: who asks, for the
-    user. Raises `Cancelled` where the user declines, `ComputationError` (kind "dependency") where it cannot be done.
+    requirements: a pip requirements file; PyTorch in it is left to the PyTorch extension, and numba is offered, see
+    `speed_package`. requester: who asks, for the user. Returns whether something was installed that a registration
+    process which runs already does not know. Raises `Cancelled` where the user declines, `ComputationError` (kind
+    "dependency") where it cannot be done.
     """
-    _ensure_packages(requirements, requester)
-    if torch_version() is None and not torch_damage():
-        question = _(
-            "VoxelOpt Registration computes with PyTorch, which is not installed in this Slicer yet. Install it "
-            "now?\n\nIt is a large download and takes some minutes. The build that suits this computer is chosen "
-            "automatically."
-        )
-        if not slicer.util.confirmOkCancelDisplay(question, _("Install PyTorch")):
-            raise Cancelled(_("Not started: PyTorch is not installed."))
-        install_torch()
+    lines = [line.strip() for line in requirements.read_text(encoding="utf-8").splitlines()]
+    wanted = [line for line in lines if line and not line.startswith(("#", "-", "torch"))]
+    optional = next((line for line in wanted if line.startswith(speed_package.NAME)), "")
+    _ensure_packages([line for line in wanted if line != optional], requester)
+    if torch_version() is not None or torch_damage():
+        return speed_package.offer(optional)
+    question = _(
+        "VoxelOpt Registration computes with PyTorch, which is not installed in this Slicer yet. Install it "
+        "now?\n\nIt is a large download and takes some minutes. The build that suits this computer is chosen "
+        "automatically. The small package numba, which speeds up computing on the processor, is installed with it."
+    )
+    if not slicer.util.confirmOkCancelDisplay(question, _("Install PyTorch")):
+        raise Cancelled(_("Not started: PyTorch is not installed."))
+    install_torch()
+    speed_package.install(optional)
+    return True
 
 
 def repair_torch() -> None:
@@ -128,9 +137,7 @@ def _failure(cause: str) -> ComputationError:
     return error
 
 
-def _ensure_packages(requirements: Path, requester: str) -> None:
-    lines = [line.strip() for line in requirements.read_text(encoding="utf-8").splitlines()]
-    wanted = [line for line in lines if line and not line.startswith(("#", "-")) and not line.startswith("torch")]
+def _ensure_packages(wanted: list[str], requester: str) -> None:
     try:
         from slicer import packaging
     except ImportError:

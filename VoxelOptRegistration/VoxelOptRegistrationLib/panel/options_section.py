@@ -7,9 +7,18 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from ..errors import InputError
-from ..mrml.parameters import changed_options, show_preset
+from ..mrml.parameters import changed_options, chosen_method, obeys_solver_options, show_preset
 from ..presets import preset_names
 from .preset_words import preset_description, preset_title
+
+VOXELOPT_WIDGETS = (
+    "levelsSpinBox",
+    "searchRadiusSpinBox",
+    "sigmaLowSpinBox",
+    "sigmaHighSpinBox",
+    "smoothingPassesSpinBox",
+)
+"""With a label each, they and the two check boxes below them set options that only VoxelOpt has."""
 
 
 class OptionsSection:
@@ -37,7 +46,7 @@ class OptionsSection:
         if self._parameters is None or self._updating or self._parameters.preset not in preset_names():
             return
         if self._parameters.loadedPreset != self._parameters.preset:
-            self.onReset()
+            self._show_preset()
         self._ui.presetNote.text = preset_description(self._parameters.preset)
         try:
             changed = changed_options(self._parameters)
@@ -47,16 +56,24 @@ class OptionsSection:
         for name in ("windowLow", "windowHigh"):
             for suffix in ("SpinBox", "SpinBoxLabel"):
                 getattr(self._ui, name + suffix).enabled = self._parameters.useWindow
-        self._ui.resetOptionsButton.enabled = bool(changed)
-        count = len(changed)
-        self._ui.changedOptionsNote.text = (
-            _("{count} changed from the preset.").format(count=count) if count else _("As the preset says.")
-        )
+        obeyed = obeys_solver_options(self._parameters)
+        for name in VOXELOPT_WIDGETS:
+            getattr(self._ui, name).enabled = getattr(self._ui, f"{name}Label").enabled = obeyed
+        self._ui.inverseConsistencyCheckBox.enabled = self._ui.invertibleCheckBox.enabled = obeyed
+        count = len(changed) + (chosen_method(self._parameters) is not None)
+        self._ui.resetOptionsButton.enabled = bool(count)
+        note = _("{count} changed from the preset.").format(count=count) if count else _("As the preset says.")
+        grayed = "" if obeyed else _("What is grayed out has no effect on this method.")
+        self._ui.changedOptionsNote.text = " ".join(filter(None, (note, grayed)))
 
     def onReset(self) -> None:
         """Set the solver options to what the preset says."""
         if self._parameters is None:
             return
+        self._show_preset()
+        self.update()
+
+    def _show_preset(self) -> None:
         self._updating = True
         try:
             show_preset(self._parameters)

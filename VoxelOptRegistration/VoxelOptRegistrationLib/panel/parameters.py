@@ -77,11 +77,51 @@ class FeatureChoice(Enum):
         }[self]
 
 
+class MethodChoice(Enum):
+    """What searches the deformation; values as `presets.METHODS`, or the preset's own."""
+
+    PRESET = "preset"
+    VOXELOPT = "voxelopt"
+    VOXELOPT_PAPER = "voxelopt-paper"
+    CONVEXADAM = "convexadam"
+    SAMCONVEX = "samconvex"
+
+    def label(self) -> str:
+        """What the panel calls it."""
+        return {
+            MethodChoice.PRESET: _("As the preset says"),
+            MethodChoice.VOXELOPT: _("VoxelOpt"),
+            MethodChoice.VOXELOPT_PAPER: _("VoxelOpt as published"),
+            MethodChoice.CONVEXADAM: _("ConvexAdam"),
+            MethodChoice.SAMCONVEX: _("SAMConvex"),
+        }[self]
+
+
+class RefinementChoice(Enum):
+    """What refines the deformation that was found; values as `presets.REFINEMENTS`, or what is usual."""
+
+    PRESET = "preset"
+    NONE = "none"
+    LOCAL_CORRELATION = "local-ncc"
+    FEATURES = "features"
+    ADAM = "adam"
+
+    def label(self) -> str:
+        """What the panel calls it."""
+        return {
+            RefinementChoice.PRESET: _("As preset or method says"),
+            RefinementChoice.NONE: _("None"),
+            RefinementChoice.LOCAL_CORRELATION: _("Local correlation"),
+            RefinementChoice.FEATURES: _("Features"),
+            RefinementChoice.ADAM: _("Adam"),
+        }[self]
+
+
 @parameterNodeWrapper
 class VoxelOptRegistrationParameterNode:
     """The panel's state.
 
-    preset: its values are in `features` to `invertible` when `loadedPreset` is the same name; the user may then change
+    preset: its values are in `method` to `invertible` when `loadedPreset` is the same name; the user may then change
     them one by one. Segment lists: IDs of the segments of the mask that count, none for all of them.
     gridMegavoxels: largest working grid, million voxels; gridSpacing: finest working spacing, mm, 0 for the fixed
     volume's own; sigmaLow, sigmaHigh: least and most smoothing, standard deviation in working voxels.
@@ -114,6 +154,8 @@ class VoxelOptRegistrationParameterNode:
     movingLandmarks: vtkMRMLMarkupsFiducialNode
 
     loadedPreset: str = ""
+    method: MethodChoice = MethodChoice.PRESET
+    refinement: RefinementChoice = RefinementChoice.PRESET
     features: FeatureChoice = FeatureChoice.MIND
     useWindow: bool = False
     windowLow: Annotated[float, WithinRange(-100000.0, 100000.0)] = 0.0

@@ -59,7 +59,8 @@ class QASection:
         found = recall(self._parameters.outputTransform) if self._parameters is not None else None
         if not _same(found, self._registration):
             self._registration = found
-            self._show()
+            if not self._running:
+                self._show()
 
     def onResult(self) -> None:
         """A run has succeeded: show what the scene remembers of it."""

@@ -19,6 +19,7 @@ from ..qa.layers import SavedViews, read_views, restore_views
 from ..worker.job import JobState
 from .error_words import error_words
 from .stages import TimeLeft, duration_words, progress_words, time_share
+from .told import waiting
 
 LOG_LINES = 5000
 TICK_MILLISECONDS = 500
@@ -109,7 +110,7 @@ class RunSection:
         self._ui.progressBar.value = 0
         self._begin = time.monotonic()
         try:
-            with slicer.util.WaitCursor():
+            with waiting():
                 self._job = self._start(
                     progressCallback=self.onProgress, completedCallback=self.onCompleted, logCallback=self.onLog
                 )
@@ -173,7 +174,7 @@ class RunSection:
         self._say(_("Installing PyTorch. This takes some minutes ..."))
         slicer.app.processEvents()
         try:
-            with slicer.util.WaitCursor():
+            with waiting():
                 self._repair()
         except RegistrationError as error:
             self._fail(error)

@@ -1,10 +1,11 @@
-"""Telling the user what went wrong."""
+"""Telling the user what went wrong, and that it takes a while."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import qt
 import slicer
 
 from ..errors import RegistrationError
@@ -24,3 +25,13 @@ def told(message: str) -> Iterator[None]:
             expected = error
     if expected is not None:
         slicer.util.errorDisplay(f"{message}\n\n{error_words(expected)}")
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """Show a wait cursor. Unlike `slicer.util.WaitCursor` it handles no events first, among them drawing all views."""
+    qt.QApplication.setOverrideCursor(qt.Qt.WaitCursor)
+    try:
+        yield
+    finally:
+        qt.QApplication.restoreOverrideCursor()

@@ -14,6 +14,8 @@ from torch import Tensor
 from ..fields.algebra import compose
 from ..fields.smoothing import gaussian_smooth
 from ..fields.volume_damping import damp_volume_changes
+from ..kernels import vectors
+from ..kernels.runtime import compiles
 from ..options import DescentOptions
 from .forces import Force
 
@@ -41,10 +43,13 @@ def descend(
         longest = _longest(update)
         if longest == 0.0:
             return displacement
-        update.mul_(options.step / longest)
+        share = options.step / longest
         if options.momentum > 0.0:
-            speed = update if speed is None else speed.mul_(options.momentum).add_(update)
-            update = speed * min(1.0, _LONGEST_STEP / max(_longest(speed), _LONGEST_STEP))
+            speed = update.new_zeros(update.shape) if speed is None else speed
+            longest = _go_on(speed, options.momentum, update, share)
+            update = speed if longest <= _LONGEST_STEP else speed * (_LONGEST_STEP / longest)
+        else:
+            update.mul_(share)
         displacement = compose(displacement, update)
         displacement = gaussian_smooth(displacement, options.field_sigma)
         displacement = damp_volume_changes(displacement, options.volume_damping)
@@ -52,6 +57,15 @@ def descend(
     return displacement
 
 
-def _longest(vectors: Tensor) -> float:
+def _go_on(speed: Tensor, momentum: float, update: Tensor, share: float) -> float:
+    """speed = momentum speed + share update in place, both (3, Z, Y, X); returns the length of its longest vector."""
+    if compiles(speed, update):
+        return vectors.go_on(speed, momentum, update, share)
+    return _longest(speed.mul_(momentum).add_(update, alpha=share))
+
+
+def _longest(field: Tensor) -> float:
     """Length of the longest vector of (3, Z, Y, X)."""
-    return float(vectors.square().sum(dim=0).max()) ** 0.5
+    if compiles(field):
+        return vectors.longest(field)
+    return float(field.square().sum(dim=0).max()) ** 0.5

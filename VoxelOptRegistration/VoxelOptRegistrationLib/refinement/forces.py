@@ -12,6 +12,8 @@ from ..fields.extension import extend_smoothly
 from ..fields.jacobian import difference
 from ..fields.sampling import warp
 from ..fields.slabs import by_slabs
+from ..kernels.differences import along_gradients
+from ..kernels.runtime import compiles
 from ..options import Border, DescentOptions
 from .local_correlation import LocalCorrelation
 
@@ -54,7 +56,8 @@ class CorrelationForce:
         warped = _pulled(self.moving[None], displacement)
         share = _common_share(self.fixed_trust, self.moving_trust, displacement)
         force = _along_gradient(self.similarity.gradient(warped[0], share)[None], warped)
-        return force if float(force.abs().max()) > _ROUNDING else torch.zeros_like(force)
+        lowest, highest = force.aminmax()
+        return force if max(float(highest), -float(lowest)) > _ROUNDING else torch.zeros_like(force)
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def _pulled(maps: Tensor, displacement: Tensor) -> Tensor:
     """The maps (C, Z, Y, X) at x + u(x), (3, Z, Y, X); to the last bit as they are where the displacement is 0, so that
     two equal volumes stay where they are.
     """
-    return warp(maps, displacement) if bool(displacement.any()) else maps
+    return warp(maps, displacement) if compiles(maps, displacement) or bool(displacement.any()) else maps
 
 
 def _as_share(trust: Tensor | None, like: Tensor) -> Tensor | None:
@@ -122,6 +125,9 @@ def _common_share(fixed: Tensor | None, moving: Tensor | None, displacement: Ten
 
 def _along_gradient(rise: Tensor, warped: Tensor) -> Tensor:
     """Sum over channels of `rise` times the gradient of `warped`, both (C, Z, Y, X): (3, Z, Y, X)."""
+
+    if compiles(rise, warped) and min(rise.shape[1:]) > 1:
+        return along_gradients(rise, warped)
 
     def part(rise: Tensor, warped: Tensor) -> Tensor:
         return torch.stack([(rise * difference(warped, axis)).sum(dim=0) for axis in (-3, -2, -1)])

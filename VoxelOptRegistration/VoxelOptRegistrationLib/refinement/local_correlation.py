@@ -19,6 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..fields.slabs import by_slabs
+from ..kernels import local_correlation as kernels
+from ..kernels.runtime import compiles
 
 _UNIFORM = 0.01
 """Variance, as a share of the noise, below which a window of the moving image does not count at all."""
@@ -42,6 +44,9 @@ class LocalCorrelation:
     def of(cls, fixed: Tensor, radius: int, noise: float) -> LocalCorrelation:
         """Of an image (Z, Y, X), in a unit in which its values are not much larger than their differences."""
 
+        if compiles(fixed):
+            return cls(fixed, *kernels.moments(fixed, radius), noise, radius)
+
         def moments(image: Tensor) -> Tensor:
             mean, square = window_mean(torch.stack([image, image.square()]), radius)
             return torch.stack([mean, square.sub_(mean.square())])
@@ -56,16 +61,21 @@ class LocalCorrelation:
         (Z, Y, X); None for 1.
         """
 
+        least = _UNIFORM * self.noise
+        if compiles(self.fixed, moving, share):
+            images = (self.fixed, self.mean, self.variance, moving)
+            return kernels.gradient(*images, share, self.noise, least, self.radius)
+
         def part(fixed: Tensor, mean: Tensor, variance: Tensor, moving: Tensor, share: Tensor | None) -> Tensor:
             moments = torch.stack([moving, moving.square(), fixed * moving])
             average, square, product = window_mean(moments, self.radius)
             spread = square.sub_(average.square())
             covariance = product.sub_(mean * average)
             slope = covariance.mul(2.0).div_((variance + self.noise).mul_(spread + self.noise))
-            slope.mul_(spread > _UNIFORM * self.noise)
+            slope.mul_(spread > least)
             if share is not None:
                 slope.mul_(share)
-            curve = slope * covariance.div_(spread.clamp_min_(_UNIFORM * self.noise))
+            curve = slope * covariance.div_(spread.clamp_min_(least))
             constant = (slope * mean).sub_(average.mul_(curve))
             slope, curve, constant = spread_over_windows(torch.stack([slope, curve, constant]), self.radius)
             return fixed * slope - moving * curve - constant

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..kernels import scoring
+from ..kernels.runtime import compiles
 from ..options import Border
 
 _SCORED_VOXELS = 1 << 18
@@ -43,7 +45,7 @@ def similarity_scores(
     def add(total: Tensor, difference: Tensor) -> None:
         total.add_(difference.abs_())
 
-    return _scores(fixed, moving, candidates, border, fixed_trust, moving_trust, add, 1.0 / len(fixed))
+    return _scores(fixed, moving, candidates, border, fixed_trust, moving_trust, add, 1.0 / len(fixed), False)
 
 
 def squared_difference_scores(
@@ -62,7 +64,7 @@ def squared_difference_scores(
     def add(total: Tensor, difference: Tensor) -> None:
         total.addcmul_(difference, difference)
 
-    return _scores(fixed, moving, candidates, border, fixed_trust, moving_trust, add, 1.0)
+    return _scores(fixed, moving, candidates, border, fixed_trust, moving_trust, add, 1.0, True)
 
 
 def _scores(
@@ -74,12 +76,17 @@ def _scores(
     moving_trust: Tensor | None,
     add: Callable[[Tensor, Tensor], None],
     weight: float,
+    squared: bool,
 ) -> Tensor:
     """Minus `weight` times what `add` adds up of the channels' differences, which it may overwrite."""
+    if compiles(fixed, moving):
+        scores = scoring.score_candidates(fixed, moving, candidates, border, weight, squared)
+        _neutralise(scores, candidates, fixed_trust, moving_trust)
+        return scores
     radius = int(candidates.abs().max())
     shape = fixed.shape[1:]
     scores = torch.empty((len(candidates), *shape), dtype=fixed.dtype, device=fixed.device)
-    offsets = [[radius + o for o in d] for d in candidates.long().tolist()]
+    offsets = _offsets(candidates, radius)
     for start, stop in slabs(shape[0], shape[1] * shape[2], fixed.device, _SCORED_VOXELS):
         padded = _padded_slab(moving, start, stop, radius, border)
         difference = torch.empty((stop - start, *shape[1:]), dtype=fixed.dtype, device=fixed.device)
@@ -89,8 +96,7 @@ def _scores(
                 torch.sub(_window(m, offset, difference.shape), f[start:stop], out=difference)
                 add(total, difference)
     scores.mul_(-weight)
-    if fixed_trust is not None or moving_trust is not None:
-        _neutralise(scores, offsets, radius, fixed_trust, moving_trust)
+    _neutralise(scores, candidates, fixed_trust, moving_trust)
     return scores
 
 
@@ -107,18 +113,27 @@ def _padded_slab(volume: Tensor, start: int, stop: int, radius: int, border: Bor
     return F.pad(volume[None, :, low:high], pad, mode="replicate" if border is Border.REPLICATE else "constant")[0]
 
 
+def _offsets(candidates: Tensor, radius: int) -> list[list[int]]:
+    return [[radius + o for o in d] for d in candidates.long().tolist()]
+
+
 def _window(padded: Tensor, offset: list[int], shape: torch.Size) -> Tensor:
     z, y, x = offset
     return padded[z : z + shape[0], y : y + shape[1], x : x + shape[2]]
 
 
-def _neutralise(
-    scores: Tensor, offsets: list[list[int]], radius: int, fixed_trust: Tensor | None, moving_trust: Tensor | None
-) -> None:
+def _neutralise(scores: Tensor, candidates: Tensor, fixed_trust: Tensor | None, moving_trust: Tensor | None) -> None:
+    if fixed_trust is None and moving_trust is None:
+        return
     known = torch.ones_like(scores[0]) if fixed_trust is None else fixed_trust.to(scores.dtype)
     if moving_trust is not None:
         trust = moving_trust.to(scores.dtype)
         known = known * trust
+        if compiles(scores):
+            scoring.neutralise(scores, candidates, known, trust)
+            return
+        radius = int(candidates.abs().max())
+        offsets = _offsets(candidates, radius)
         padded = _padded_slab(trust[None], 0, len(trust), radius, Border.ZERO)[0]
         total = torch.zeros_like(trust)
         count = torch.zeros_like(trust)

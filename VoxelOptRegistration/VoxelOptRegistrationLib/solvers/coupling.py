@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..kernels import coupling as loops
+from ..kernels.runtime import compiles
 from ..options import Ties
 from .candidates import slabs
 
@@ -17,6 +19,8 @@ def best_displacement(
     scores (K, Z, Y, X); candidates (K, 3) voxels, shortest first; smooth (3, Z, Y, X). |smooth|^2 is the same for
     all d, so that each voxel costs one product of its displacement with the candidates and one maximum.
     """
+    if ties is Ties.CENTRE and compiles(scores, candidates, smooth):
+        return loops.best_displacement(scores, candidates, smooth, coupling)
     count, *shape = scores.shape
     plane = shape[1] * shape[2]
     flat = scores.view(count, -1)

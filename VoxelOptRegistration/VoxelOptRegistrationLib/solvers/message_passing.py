@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from ..kernels import filtering
+from ..kernels.runtime import compiles
 from ..options import Border, Smoothing
 
 
@@ -14,15 +17,17 @@ from ..options import Border, Smoothing
 class ThreeTapFilter:
     """One pass smooths along the axes 0, 1 and 2 in turn with taps (side, centre, side) at the voxel written.
 
-    centre, side: one weight volume (Z, Y, X) per axis. With replicate borders the tap that falls outside is taken
-    from the border voxel itself, so that the weights always sum to one.
+    side: one weight volume (Z, Y, X) per axis, at most 1/2; the centre's is what is missing to 1. With replicate
+    borders the tap that falls outside is taken from the border voxel itself.
     """
 
-    centre: tuple[Tensor, Tensor, Tensor]
     side: tuple[Tensor, Tensor, Tensor]
+    border: Border
 
     def smooth_(self, volume: Tensor, passes: int) -> Tensor:
-        """Smooth volume (C, Z, Y, X) in place, channel by channel; returns it."""
+        """volume (C, Z, Y, X) smoothed, channel by channel. It may be written over; what is returned counts."""
+        if compiles(volume, *self.side):
+            return filtering.smooth(volume, self.side, self.border, passes)
         buffer = torch.empty_like(volume[0])
         for channel in volume:
             source, target = channel, buffer
@@ -34,10 +39,17 @@ class ThreeTapFilter:
                 channel.copy_(source)
         return volume
 
+    @cached_property
+    def _centre(self) -> list[Tensor]:
+        """One weight volume per axis, with what falls outside at replicate borders."""
+        first = _centre_of(self.side[0], 0, self.border)
+        same = self.border is Border.ZERO and self.side[1] is self.side[0] is self.side[2]
+        return [first] * 3 if same else [first, *(_centre_of(self.side[axis], axis, self.border) for axis in (1, 2))]
+
     def _along(self, axis: int, source: Tensor, target: Tensor) -> None:
         inner = source.shape[axis] - 1
         side = self.side[axis]
-        torch.mul(source, self.centre[axis], out=target)
+        torch.mul(source, self._centre[axis], out=target)
         target.narrow(axis, 1, inner).addcmul_(side.narrow(axis, 1, inner), source.narrow(axis, 0, inner))
         target.narrow(axis, 0, inner).addcmul_(side.narrow(axis, 0, inner), source.narrow(axis, 1, inner))
 
@@ -56,23 +68,19 @@ def entropy_filter(
         sigma = torch.full_like(entropy, sigma_high)
     tap = torch.exp(-0.5 / sigma.square())
     if smoothing is Smoothing.RELEASED:
-        taps = [_normalised(t) for t in (tap, torch.ones_like(tap), tap.square())]
-    else:
-        taps = [_normalised(tap)] * 3
-    centre, side = [c for c, _ in taps], [s for _, s in taps]
+        return ThreeTapFilter((_side(tap), _side(torch.ones_like(tap)), _side(tap.square())), border)
+    side = _side(tap)
+    return ThreeTapFilter((side, side, side), border)
+
+
+def _side(tap: Tensor) -> Tensor:
+    """The outer ones of the taps (tap, 1, tap) divided by their sum."""
+    return tap / (1.0 + 2.0 * tap)
+
+
+def _centre_of(side: Tensor, axis: int, border: Border) -> Tensor:
+    centre = 1.0 - 2.0 * side
     if border is Border.REPLICATE:
-        centre = [_bordered(c, s, axis) for axis, (c, s) in enumerate(zip(centre, side, strict=True))]
-    return ThreeTapFilter((centre[0], centre[1], centre[2]), (side[0], side[1], side[2]))
-
-
-def _normalised(tap: Tensor) -> tuple[Tensor, Tensor]:
-    """(centre, side) of the taps (tap, 1, tap) divided by their sum."""
-    centre = 1.0 / (1.0 + 2.0 * tap)
-    return centre, tap * centre
-
-
-def _bordered(centre: Tensor, side: Tensor, axis: int) -> Tensor:
-    bordered = centre.clone()
-    for end in (0, -1):
-        bordered.select(axis, end).add_(side.select(axis, end))
-    return bordered
+        for end in (0, -1):
+            centre.select(axis, end).add_(side.select(axis, end))
+    return centre

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
+from ..kernels.halving import halve
+from ..kernels.runtime import compiles
 
 Shape = tuple[int, int, int]
 MINIMUM_SIDE = 8
@@ -73,8 +75,10 @@ def downsample(volume: Tensor, axes: tuple[bool, bool, bool], options: PyramidOp
     if not options.low_pass:
         shape = coarse_shape((volume.shape[1], volume.shape[2], volume.shape[3]), axes, options)
         return F.interpolate(volume[None], size=shape, mode="trilinear", align_corners=True)[0]
-    for axis, halve in enumerate(axes, start=1):
-        if halve:
+    if compiles(volume):
+        return halve(volume, axes)
+    for axis, halved in enumerate(axes, start=1):
+        if halved:
             volume = _binomial_half(volume, axis)
     return volume
 

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from ..fields.algebra import exponential
+from ..kernels.coupling import parabola_peaks
+from ..kernels.runtime import compiles
 from ..options import VoxelOptOptions
 from .candidates import similarity_scores
 from .driver import Level
@@ -31,14 +33,25 @@ def subvoxel_step(fixed: Level, moving: Level, options: VoxelOptOptions, checkpo
     checkpoint()
     entropy = displacement_entropy(scores, options.sharpness, options.entropy_scale)
     messages = entropy_filter(entropy, options.sigma_low, options.sigma_high, options.border, options.smoothing)
-    messages.smooth_(scores, options.prefilter_passes)
+    scores = messages.smooth_(scores, options.prefilter_passes)
+    smooth = torch.zeros_like(scores[:3])
+    peaks = _compiled_peaks(scores) if compiles(scores) else _peaks(scores)
+    for coupling in options.couplings:
+        checkpoint()
+        smooth = messages.smooth_(peaks(smooth, coupling), options.passes)
+    return exponential(smooth, options.squarings, options.border)
+
+
+def _compiled_peaks(scores: Tensor) -> Callable[[Tensor, float], Tensor]:
+    return lambda smooth, coupling: parabola_peaks(scores, smooth, coupling, _LEAST_CURVATURE)
+
+
+def _peaks(scores: Tensor) -> Callable[[Tensor, float], Tensor]:
+    """The maxima of the parabolas coupled to a smooth displacement (3, Z, Y, X), by that and the coupling."""
     stay, ahead, behind = scores[:1], scores[1:4], scores[4:]
     slope = (ahead - behind) * 0.5
     curvature = (2.0 * stay - ahead - behind).clamp_min_(_LEAST_CURVATURE)
     reach = (-2.0 * stay / curvature).clamp_(0.0, 1.0).sqrt_()
-    smooth = torch.zeros_like(slope)
-    for coupling in options.couplings:
-        checkpoint()
-        best = (slope + 2.0 * coupling * smooth).div_(curvature + 2.0 * coupling).clamp_(-reach, reach)
-        smooth = messages.smooth_(best, options.passes)
-    return exponential(smooth, options.squarings, options.border)
+    return lambda smooth, coupling: (
+        (slope + 2.0 * coupling * smooth).div_(curvature + 2.0 * coupling).clamp_(-reach, reach)
+    )

@@ -82,7 +82,7 @@ def level_step(
     checkpoint()
     entropy = displacement_entropy(scores, options.sharpness, options.entropy_scale)
     messages = entropy_filter(entropy, options.sigma_low, options.sigma_high, options.border, options.smoothing)
-    messages.smooth_(scores, options.prefilter_passes)
+    scores = messages.smooth_(scores, options.prefilter_passes)
     smooth = messages.smooth_(best_displacement(scores, candidates, options.ties), options.passes)
     for coupling in options.couplings:
         checkpoint()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -65,21 +67,27 @@ class ImageDescriptor:
         return cls(descriptor, tuple(float(number) for number in body["index_to_world"]))
 
 
-def write_array(folder: Path, name: str, array: np.ndarray, matrix: np.ndarray) -> ImageDescriptor:
-    """Write `array` as file `name` of `folder`; booleans become uint8 and half floats float32.
+_PART_BYTES = 1 << 22
+
+
+def write_array(
+    folder: Path, name: str, array: np.ndarray, matrix: np.ndarray, element: str | None = None
+) -> ImageDescriptor:
+    """Write `array` as file `name` of `folder`, as numbers of type `element`; by default they stay what they are, but
+    booleans become uint8 and half floats float32.
 
     Raises `ComputationError` (kind "disk") where the file cannot be written. Plain writing, not a writable map: on a
     full disk the first gives an error, the second kills the process.
     """
-    element = {"bool": "uint8", "float16": "float32"}.get(array.dtype.name, array.dtype.name)
-    data = np.ascontiguousarray(array, dtype=np.dtype(element))
-    descriptor = ArrayDescriptor(name, tuple(int(side) for side in data.shape), element)
+    element = element or {"bool": "uint8", "float16": "float32"}.get(array.dtype.name, array.dtype.name)
+    descriptor = ArrayDescriptor(name, tuple(int(side) for side in array.shape), element)
     path = folder / name
     created = False
     try:
         with path.open("xb") as file:
             created = True
-            file.write(data.reshape(-1).view(np.uint8).data)
+            for part in _parts(array, np.dtype(element)):
+                file.write(part.reshape(-1).view(np.uint8).data)
     except OSError as error:
         if created:
             path.unlink(missing_ok=True)
@@ -93,8 +101,23 @@ def write_array(folder: Path, name: str, array: np.ndarray, matrix: np.ndarray) 
     return ImageDescriptor(descriptor, tuple(float(number) for number in np.asarray(matrix).ravel()))
 
 
-def map_array(folder: Path, descriptor: ArrayDescriptor) -> np.ndarray:
-    """The array, mapped read-only; raises `ComputationError` where its file is missing or of another size."""
+def _parts(array: np.ndarray, element: np.dtype) -> Iterator[np.ndarray]:
+    """The array in pieces along its first axis, contiguous and of this type; converted ones are small, so that they
+    stay in the processor's cache and no second large array is made.
+    """
+    if array.dtype == element and array.flags.c_contiguous:
+        yield array
+        return
+    slices = max(1, _PART_BYTES // max(1, array[:1].nbytes))
+    for start in range(0, array.shape[0], slices):
+        yield np.ascontiguousarray(array[start : start + slices], dtype=element)
+
+
+def map_array(folder: Path, descriptor: ArrayDescriptor, mode: Literal["r", "c"] = "r") -> np.ndarray:
+    """The array, mapped read-only ("r"), or for writing that never reaches the file ("c").
+
+    Raises `ComputationError` where its file is missing or of another size.
+    """
     path = folder / descriptor.file
     size = path.stat().st_size if path.is_file() else -1
     if size != descriptor.bytes:
@@ -102,11 +125,17 @@ def map_array(folder: Path, descriptor: ArrayDescriptor) -> np.ndarray:
             f"The file {path} should hold {descriptor.bytes} bytes and holds {max(size, 0)}.",
             "Run again; if it repeats, choose another temporary folder.",
         )
-    return np.memmap(path, dtype=np.dtype(descriptor.dtype), mode="r", shape=descriptor.shape)
+    return np.memmap(path, dtype=np.dtype(descriptor.dtype), mode=mode, shape=descriptor.shape)
 
 
 def take_array(folder: Path, descriptor: ArrayDescriptor) -> np.ndarray:
-    """The array in memory of its own; its file is deleted."""
-    array = np.array(map_array(folder, descriptor))
+    """The array, the caller's own; its file is deleted.
+
+    Nothing is copied where a file without a name lives on while it is mapped, everywhere but on Windows.
+    """
+    if sys.platform == "win32":
+        array = np.array(map_array(folder, descriptor))
+    else:
+        array = np.asarray(map_array(folder, descriptor, "c"))
     (folder / descriptor.file).unlink()
     return array

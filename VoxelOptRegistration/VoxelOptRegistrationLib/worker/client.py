@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ..errors import Cancelled, RegistrationError
+from ..errors import Cancelled, ComputationError, RegistrationError
 from ..progress import Progress
 from .child import ChildProcess
 from .data import Callbacks, DeviceAnswer, ImageData, RegistrationOutcome, RegistrationRequest
-from .exchange import read_preview, read_result, write_request
+from .exchange import exchanged_bytes, read_preview, read_result, write_request
 from .failures import HEALTHY_KINDS, computation_error, device_answer, ending_error, from_message
-from .folders import create_job_folder, remove_folder, sweep
+from .folders import create_job_folder, has_room, remove_folder, sweep
 from .job import Job, JobState
 from .processes import ProcessIdentity
 from .protocol import (
@@ -57,6 +57,7 @@ class WorkerClient:
     python: the Python that has torch and SimpleITK (PythonSlicer inside Slicer; default: this one).
     environment: the child's environment variables (default: this process's).
     folder: where the private folders of jobs are made (default: the system's temporary folder).
+    memory: a folder whose files stay in memory, see `folders.shared_memory`: preferred where it has room for a job.
     cancel_grace: seconds that a job has to answer a cancel before its process tree is ended.
     start_timeout: seconds until the process must have said hello.
     entry: what Python is told to run; tests put a script of their own here that calls `server.serve`.
@@ -69,6 +70,7 @@ class WorkerClient:
         python: str | os.PathLike[str] | None = None,
         environment: Mapping[str, str] | None = None,
         folder: str | os.PathLike[str] | None = None,
+        memory: str | os.PathLike[str] | None = None,
         *,
         cancel_grace: float = 2.0,
         start_timeout: float = 60.0,
@@ -77,6 +79,7 @@ class WorkerClient:
         self._python = os.fspath(python or sys.executable)
         self._environment = dict(os.environ if environment is None else environment)
         self._base = Path(folder or tempfile.gettempdir()).absolute()
+        self._memory = None if memory is None else Path(memory).absolute()
         self._cancel_grace = cancel_grace
         self._start_timeout = start_timeout
         self._entry = tuple(entry)
@@ -114,8 +117,10 @@ class WorkerClient:
         self._running_child()
 
     def warm(self) -> None:
-        """Start the process and have it import torch, so that the first registration starts at once."""
-        self._running_child().send(Warm())
+        """Start the process, unless it runs, and have it get ready, so that the first registration starts at once."""
+        self.poll()
+        if self._child is None:
+            self._running_child().send(Warm())
 
     def register(self, request: RegistrationRequest, callbacks: Callbacks | None = None) -> Job:
         """Begin a registration; returns when the volumes are written to the job's private folder.
@@ -128,7 +133,7 @@ class WorkerClient:
             raise computation_error("busy", "A registration is already running.", "Wait for it, or cancel it first.")
         callbacks = callbacks or Callbacks()
         child = self._running_child()
-        folder = create_job_folder(self._base, self._token)
+        folder = self._job_folder(request)
         self._jobs += 1
         try:
             message = write_request(request, folder, self._jobs, previews=callbacks.preview is not None)
@@ -166,18 +171,18 @@ class WorkerClient:
 
     def poll(self, timeout: float = 0.0) -> None:
         """Deliver what has arrived, waiting up to `timeout` seconds for the first event."""
-        child = self._child
-        if child is not None and self._hello is None and time.monotonic() > self._start_deadline:
-            child.kill()
         block = timeout > 0
         while True:
             try:
                 source, event = self._events.get(block=block, timeout=timeout if block else None)
             except queue.Empty:
-                return
+                break
             block = False
             if source is self._child:
                 self._handle(source, event)
+        # Only now: nobody may have polled since the process said hello.
+        if self._child is not None and self._hello is None and time.monotonic() > self._start_deadline:
+            self._child.kill()
 
     def close(self) -> None:
         """End the process, and with it a job under way (as cancelled); nothing is left. A later call starts it anew."""
@@ -196,10 +201,12 @@ class WorkerClient:
     def _running_child(self) -> ChildProcess:
         if self._child is not None:
             return self._child
-        sweep(self._base)
+        bases = [self._base, *([] if self._memory is None else [self._memory])]
+        for base in bases:
+            sweep(base)
         self._token = secrets.token_hex(8)
         owner = ProcessIdentity.current()
-        command = [self._python, *self._entry, "--folder", str(self._base), "--token", self._token]
+        command = [self._python, *self._entry, "--folder", *map(str, bases), "--token", self._token]
         command += ["--parent", str(owner.pid), "--parent-started", owner.started]
         environment = {**self._environment, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
         search_path = [str(_PACKAGE_ROOT), environment.get("PYTHONPATH", "")]
@@ -208,6 +215,14 @@ class WorkerClient:
         self._start_deadline = time.monotonic() + self._start_timeout
         self._child = ChildProcess(command, environment, _PACKAGE_ROOT, self._receive, self._hear, self._end)
         return self._child
+
+    def _job_folder(self, request: RegistrationRequest) -> Path:
+        if self._memory is not None and has_room(self._memory, exchanged_bytes(request)):
+            try:
+                return create_job_folder(self._memory, self._token)
+            except ComputationError:
+                pass
+        return create_job_folder(self._base, self._token)
 
     def _receive(self, child: ChildProcess, message: Message) -> None:
         """Reader thread: turn files into arrays and queue the event."""

@@ -53,23 +53,23 @@ def read_request(folder: Path, message: Register) -> Volumes:
 def write_image(folder: Path, name: str, image: sitk.Image) -> ImageDescriptor:
     """Write an image; vectors and float64 become float32, other pixel types stay."""
     array = sitk.GetArrayViewFromImage(image)
-    if array.dtype == np.float64:
-        array = array.astype(np.float32)
+    element = "float32" if array.dtype == np.float64 else None
     matrix = np.eye(4)
     matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
     matrix[:3, 3] = image.GetOrigin()
-    return write_array(folder, name, array, matrix)
+    return write_array(folder, name, array, matrix, element)
 
 
 def write_result(folder: Path, result: Result, request: Register) -> dict[str, ImageDescriptor]:
     """Write everything that `data.RegistrationOutcome` holds; displacements as float32."""
     fixed, moving = request.images["fixed"].matrix, request.images["moving"].matrix
-    forward = np.asarray(result.displacement, dtype=np.float32)
-    backward = np.asarray(result.inverse_displacement, dtype=np.float32)
     images = {
-        "displacement": write_array(folder, "displacement", forward, fixed),
-        "inverse_displacement": write_array(folder, "inverse_displacement", backward, moving),
-        "inverse_valid": write_array(folder, "inverse_valid", np.asarray(result.inverse_valid, dtype=bool), moving),
+        name: write_array(folder, name, np.asarray(getattr(result, name)), matrix, element)
+        for name, matrix, element in (
+            ("displacement", fixed, "float32"),
+            ("inverse_displacement", moving, "float32"),
+            ("inverse_valid", moving, "uint8"),
+        )
     }
     for name in ("entropy", "jacobian", "expected_error"):
         images[name] = write_image(folder, name, getattr(result, name))

@@ -140,7 +140,8 @@ def _ignore(_: object) -> None:
 class Callbacks:
     """Who is told what, always on the thread that calls `poll` or `wait`.
 
-    progress: steps; preview: the displacement so far on the fixed grid, after each pyramid level (None: none are made);
+    progress: steps; preview: the displacement so far, on every n-th voxel of the fixed grid, after each pyramid level
+    (None: none are made);
     log: lines for a log pane; finished: the `Job`, once, when it is done, failed or cancelled.
     """
 

@@ -12,6 +12,15 @@ from .protocol import Failure, Log, Preview, Register, Result, encode
 _UNREADABLE = (RegistrationError, OSError, KeyError, ValueError, MemoryError)
 
 
+def exchanged_bytes(request: RegistrationRequest) -> int:
+    """About how much the job's folder holds in the end, volumes and result together, at most."""
+    given = sum(image.array.nbytes for image in request.volumes().values())
+    given += request.initial.array.nbytes if isinstance(request.initial, ImageData) else 0
+    fixed, moving = request.fixed.array.size, request.moving.array.size
+    vector, maps = 3 * 4, 3 * 4 + 8
+    return given + fixed * (vector + maps) + moving * (vector + 1)
+
+
 def write_request(request: RegistrationRequest, folder: Path, number: int, previews: bool) -> Register:
     """Write the volumes into the job's folder; returns the message that asks for the job.
 

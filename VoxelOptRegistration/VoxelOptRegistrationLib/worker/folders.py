@@ -14,16 +14,35 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import ComputationError
+from ..system_memory import free_memory
 from .processes import ProcessIdentity
 
 PREFIX = "voxelopt-job-"
 _OWNER = "owner.json"
 _UNOWNED_SECONDS = 3600.0
+_SHARED_MEMORY = Path("/dev/shm")
+_MEMORY_SHARE = 0.25
 
 
 def folder_prefix(token: str) -> str:
     """What the names of all folders of the client with this token begin with."""
     return f"{PREFIX}{token}-"
+
+
+def shared_memory() -> Path | None:
+    """The folder whose files stay in memory, where this system has one that can be written to."""
+    if sys.platform == "linux" and os.access(_SHARED_MEMORY, os.W_OK | os.X_OK):
+        return _SHARED_MEMORY
+    return None
+
+
+def has_room(folder: Path, size: int) -> bool:
+    """Whether `size` bytes in memory, at `folder`, would leave room enough for everybody else."""
+    try:
+        free = min(shutil.disk_usage(folder).free, free_memory())
+    except OSError:
+        return False
+    return size <= free * _MEMORY_SHARE
 
 
 def create_job_folder(base: Path, token: str) -> Path:

@@ -71,8 +71,9 @@ if sys.platform == "win32":
         """Windows keeps no group that would outlive process `pid`."""
 
     def spawn_options() -> dict[str, int]:
-        """Arguments of `subprocess.Popen` that hide the console and keep Ctrl-C away from the child."""
-        return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
+        """Arguments of `subprocess.Popen` that let the child give way, hide its console and keep Ctrl-C away."""
+        flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
+        return {"creationflags": flags | subprocess.BELOW_NORMAL_PRIORITY_CLASS}
 
 else:
 

@@ -127,7 +127,7 @@ class Cancel:
 
 @dataclass(frozen=True)
 class Warm:
-    """Import torch now, so that the first job starts at once."""
+    """Import and compile now what jobs need, unless one comes, so that the first starts at once."""
 
     type: ClassVar[str] = "warm"
 

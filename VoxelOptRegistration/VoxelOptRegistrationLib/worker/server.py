@@ -21,12 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from .. import __version__
+from ..caching import cache_folder
 from ..errors import RegistrationError
 from ..progress import Progress, Watcher
 from .channel import Channel
-from .computation import Compute, find_devices, load_torch_once, run_pipeline
+from .computation import Compute, find_devices, run_pipeline
 from .failures import from_exception
 from .folders import folder_prefix, remove_folders
+from .priority import give_way
 from .processes import ProcessIdentity
 from .protocol import (
     AskDevices,
@@ -44,22 +46,27 @@ from .protocol import (
     Shutdown,
     Warm,
 )
+from .warming import WarmUp, warm_up
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
+READY = "Ready for registrations."
 _PARENT_CHECK_SECONDS = 0.5
 
 
 class Server:
     """Runs jobs on the thread that calls `run`; two more threads listen and look after the parent.
 
-    base, token: where the client makes its job folders and what their names carry; parent: the client's process.
-    compute: what a job does, see `computation.Compute`.
+    bases, token: where the client makes its job folders and what their names carry; parent: the client's process.
+    compute: what a job does, see `computation.Compute`; warm: what a `Warm` message does, see `warming.warm_up`.
     """
 
-    def __init__(self, base: Path, token: str, parent: ProcessIdentity, compute: Compute) -> None:
-        self._base, self._token, self._parent, self._compute = base, token, parent, compute
+    def __init__(
+        self, bases: Sequence[Path], token: str, parent: ProcessIdentity, compute: Compute, warm: WarmUp
+    ) -> None:
+        self._bases, self._token, self._parent = bases, token, parent
+        self._compute, self._warm_up = compute, warm
         self._queue: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._cancelled_job = 0
         self._channel = Channel.take_standard_streams(self._abandon)
@@ -75,6 +82,7 @@ class Server:
                 return 0
             if isinstance(message, Warm):
                 self._warm()
+                _release_memory()
             elif isinstance(message, AskDevices):
                 self._channel.send(_device_list())
             elif isinstance(message, Register):
@@ -99,12 +107,14 @@ class Server:
 
     def _abandon(self) -> NoReturn:
         """Nobody waits for an answer any more: leave no files and end at once, whatever is being computed."""
-        remove_folders(self._base, self._token)
+        for base in self._bases:
+            remove_folders(base, self._token)
         os._exit(0)
 
     def _warm(self) -> None:
         try:
-            load_torch_once()
+            self._warm_up(lambda: not self._queue.empty())
+            self._channel.send(Log(READY))
         except RegistrationError as error:
             self._channel.send(Failure(0, error.kind, error.text, error.remedy))
 
@@ -120,7 +130,8 @@ class Server:
     def _answer(self, message: Register) -> Result:
         if not message.folder.startswith(folder_prefix(self._token)) or Path(message.folder).name != message.folder:
             raise ProtocolError(f"{message.folder!r} is not a folder of this client.")
-        folder = self._base / message.folder
+        places = [base / message.folder for base in self._bases]
+        folder = next((place for place in places if place.is_dir()), places[0])
         previews = 0
 
         def progress(step: Progress) -> None:
@@ -161,18 +172,25 @@ def _release_memory() -> None:
     """Give memory back, the device's too: an idle worker holds nothing that others could use."""
     gc.collect()
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
+    if torch is None or not hasattr(torch, "Tensor"):
+        return  # Not loaded, or only half.
+    if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
 
 
-def serve(arguments: Sequence[str] | None = None, compute: Compute = run_pipeline) -> int:
-    """Run a server with the client's command-line arguments; tests give a `compute` of their own."""
+def serve(arguments: Sequence[str] | None = None, compute: Compute = run_pipeline, warm: WarmUp = warm_up) -> int:
+    """Run a server with the client's command-line arguments; tests give a `compute` and `warm` of their own."""
     parser = argparse.ArgumentParser(description="Registration process; started by a program, not by hand.")
-    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, nargs="+", required=True)
     parser.add_argument("--token", required=True)
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--parent-started", default="")
     options = parser.parse_args(arguments)
     faulthandler.enable()
+    give_way(options.parent)
+    # Beside the loops, where numba keeps them by default, others may not write or the next version may be installed.
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "compiled"))
     parent = ProcessIdentity(options.parent, options.parent_started)
-    return Server(options.folder, options.token, parent, compute).run()
+    return Server(options.folder, options.token, parent, compute, warm).run()

@@ -2,11 +2,27 @@
 do the slices start to stop of the first axis, so that several threads can share a volume. Needs numba.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from numba import njit
 
-compiled: Any = njit(
-    nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc", "arcp"}, boundscheck=False
-)
+
+def _compiler(fastmath: Any) -> Callable[[Any], Any]:
+    """What compiles a loop at its first call and keeps it on disk, where there is a folder for that."""
+    options = {"nogil": True, "error_model": "numpy", "fastmath": fastmath, "boundscheck": False}
+    keeping, forgetting = njit(**options, cache=True), njit(**options)
+
+    def compile_loop(loop: Any) -> Any:
+        try:
+            return keeping(loop)
+        except RuntimeError:  # numba finds no folder that it can write to.
+            return forgetting(loop)
+
+    return compile_loop
+
+
+compiled: Any = _compiler({"contract", "nsz", "reassoc", "arcp"})
 """Not a number stays one: loops test for it before it becomes an index."""
+compiled_exactly: Any = _compiler(False)
+"""For loops whose terms must cancel to the last bit where two images are equal: no multiplication joins an addition."""

@@ -23,9 +23,25 @@ def _between(low: Any, high: Any, share: Any) -> Any:
 
 
 @compiled
+def _sample_row(flat: Any, corners: Any, shares: Any, result: Any) -> None:
+    """corners (4, X): the first voxel's index in `flat` and the steps to its neighbours; shares (3, X): how far."""
+    for x in range(len(result)):
+        first, sz, sy, sx = corners[0, x], corners[1, x], corners[2, x], corners[3, x]
+        dz, dy, dx = shares[0, x], shares[1, x], shares[2, x]
+        second, third = first + sy, first + sz
+        fourth = third + sy
+        upper = _between(_between(flat[first], flat[first + sx], dx), _between(flat[second], flat[second + sx], dx), dy)
+        lower = _between(_between(flat[third], flat[third + sx], dx), _between(flat[fourth], flat[fourth + sx], dx), dy)
+        result[x] = _between(upper, lower, dz)
+
+
+@compiled
 def warp_replicated(volume: Any, displacement: Any, result: Any, start: int, stop: int) -> None:
-    """result = volume at x + u(x), what lies outside taken from the border."""
+    """result = volume at x + u(x), what lies outside taken from the border. Where to, once a row for all channels."""
     channels, depth, height, width = volume.shape
+    flat = volume.reshape((channels, depth * height * width))
+    corners = np.empty((4, result.shape[3]), np.uintp)
+    shares = np.empty((3, result.shape[3]), np.float32)
     for z in range(start, stop):
         for y in range(result.shape[2]):
             for x in range(result.shape[3]):
@@ -33,17 +49,13 @@ def warp_replicated(volume: Any, displacement: Any, result: Any, start: int, sto
                 py = _held(np.float32(y) + displacement[1, z, y, x], np.float32(height - 1))
                 px = _held(np.float32(x) + displacement[2, z, y, x], np.float32(width - 1))
                 z0, y0, x0 = np.intp(pz), np.intp(py), np.intp(px)
-                z1, y1, x1 = min(z0 + 1, depth - 1), min(y0 + 1, height - 1), min(x0 + 1, width - 1)
-                dz, dy, dx = pz - np.float32(z0), py - np.float32(y0), px - np.float32(x0)
-                for c in range(channels):
-                    v = volume[c]
-                    upper = _between(
-                        _between(v[z0, y0, x0], v[z0, y0, x1], dx), _between(v[z0, y1, x0], v[z0, y1, x1], dx), dy
-                    )
-                    lower = _between(
-                        _between(v[z1, y0, x0], v[z1, y0, x1], dx), _between(v[z1, y1, x0], v[z1, y1, x1], dx), dy
-                    )
-                    result[c, z, y, x] = _between(upper, lower, dz)
+                corners[0, x] = (z0 * height + y0) * width + x0
+                corners[1, x] = height * width if z0 < depth - 1 else 0
+                corners[2, x] = width if y0 < height - 1 else 0
+                corners[3, x] = 1 if x0 < width - 1 else 0
+                shares[0, x], shares[1, x], shares[2, x] = pz - np.float32(z0), py - np.float32(y0), px - np.float32(x0)
+            for c in range(channels):
+                _sample_row(flat[c], corners, shares, result[c, z, y])
 
 
 @compiled
