@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from conftest import Command
-from VoxelOptRegistrationLib.options import AdamOptions, ConvexAdamOptions, SAMConvexOptions, Settings
+from VoxelOptRegistrationLib.memory_plan import COMPOSED_STEPS
+from VoxelOptRegistrationLib.options import AdamOptions, ConvexAdamOptions, SAMConvexOptions
 from VoxelOptRegistrationLib.presets import METHODS, REFINEMENTS, SOLVERS, load_preset, with_method
 from VoxelOptRegistrationLib.refinement import methods as refinement_methods
-from VoxelOptRegistrationLib.solvers.methods import bytes_per_voxel, solver_options
-from VoxelOptRegistrationLib.solving import COMPOSED_STEPS
+from VoxelOptRegistrationLib.solvers.methods import solver_options
 
 
 def mean_error(transform: sitk.Transform, files: dict[str, Path]) -> float:
@@ -97,12 +97,3 @@ def test_convexadam_brings_its_descriptors_and_its_refinement() -> None:
     chosen = with_method(preset, "convexadam")
     assert chosen.refine == "adam" and chosen.convexadam == ConvexAdamOptions()
     assert chosen.features == dataclasses.replace(preset.features, radius=1, dilation=2)
-
-
-def test_memory_grows_with_the_candidates() -> None:
-    """The scores of the search are held at once: 4 bytes for each candidate of each cell, shared by its voxels."""
-    for width in (4, 8):
-        settings = Settings(method="convexadam", convexadam=ConvexAdamOptions(spacing=2, search_width=width))
-        assert bytes_per_voxel(12, settings) > 4 * (2 * width + 1) ** 3 / 2**3
-    settings = Settings(method="samconvex", samconvex=SAMConvexOptions(spacing=1, search_radii=(2, 4)))
-    assert bytes_per_voxel(12, settings) > 4 * 9**3

@@ -33,7 +33,7 @@ def result(phantom: Phantom) -> Result:
 
 
 def transform_of(result: Result, fixed: sitk.Image) -> sitk.Transform:
-    image = sitk.GetImageFromArray(result.displacement, isVector=True)
+    image = sitk.GetImageFromArray(result.displacement.astype(np.float64), isVector=True)
     image.CopyInformation(fixed)
     return sitk.DisplacementFieldTransform(image)
 
@@ -71,7 +71,8 @@ def test_warped_is_moving_resampled_through_the_displacement(phantom: Phantom, r
     expected = sitk.Resample(phantom.moving, phantom.fixed, mapping, sitk.sitkLinear, -1024.0, sitk.sitkFloat64)
     inside = sitk.GetArrayFromImage(expected) > -1000
     difference = sitk.GetArrayFromImage(result.warped) - sitk.GetArrayFromImage(expected)
-    assert np.abs(difference[inside]).max() <= 0.5 + 1e-6
+    # Rounded from float32, whose neighbours are 6e-5 apart at 1000 HU.
+    assert np.abs(difference[inside]).max() <= 0.5 + 1e-4
 
 
 def test_the_inverse_leads_back(phantom: Phantom, result: Result) -> None:
@@ -152,17 +153,12 @@ def test_masks_decide_what_is_compared(phantom: Phantom) -> None:
     assert careful < careless
 
 
-def test_too_little_memory_names_the_largest_grid(phantom: Phantom, monkeypatch: pytest.MonkeyPatch) -> None:
-    from VoxelOptRegistrationLib import pipeline
-
-    def tight(name: str) -> object:
-        return dataclasses.replace(real(name), free_bytes=2_000_000)
-
-    real = pipeline.choose_device
-    monkeypatch.setattr(pipeline, "choose_device", tight)
-    with pytest.raises(ComputationError, match="largest grid that fits") as caught:
-        register(Inputs(phantom.fixed, phantom.moving), SMALL)
-    assert "grid.max_voxels" in caught.value.remedy
+def test_too_little_memory_is_told_before_anything_is_computed(phantom: Phantom) -> None:
+    steps: list[Progress] = []
+    tight = dataclasses.replace(SMALL, memory_gib=0.01)
+    with pytest.raises(ComputationError, match="memory") as caught:
+        register(Inputs(phantom.fixed, phantom.moving), tight, Watcher(progress=steps.append))
+    assert caught.value.remedy and [step.stage for step in steps] == ["check"]
 
 
 @pytest.mark.parametrize("spoil", ["nan", "constant", "vector", "flat"])

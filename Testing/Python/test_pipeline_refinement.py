@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from VoxelOptRegistrationLib import solving
-from VoxelOptRegistrationLib.comparison import Comparison
-from VoxelOptRegistrationLib.devices import Device, choose_device
 from VoxelOptRegistrationLib.images.displacement import displacement_transform
 from VoxelOptRegistrationLib.images.grid import Grid
+from VoxelOptRegistrationLib.memory_plan import Budget, make_plan
 from VoxelOptRegistrationLib.options import LARGEST_BUDGET, Alignment, DescentOptions, GridOptions, Settings
 from VoxelOptRegistrationLib.phantom import FIXED_CENTRE, MOVING_CENTRE, Phantom, make_phantom
 from VoxelOptRegistrationLib.pipeline import Inputs, Result, register
@@ -148,27 +147,11 @@ def test_orientation_and_storage_do_not_matter(phantom: Phantom, by_correlation:
     assert abs(other.error - by_correlation.error) < 0.1 * voxel
 
 
-def problem_with(free_bytes: int, phantom: Phantom, **changes: object) -> solving.Problem:
-    settings = dataclasses.replace(settings_of("local-ncc"), **changes)
-    device: Device = dataclasses.replace(choose_device("cpu"), free_bytes=free_bytes)
-    inputs = Inputs(phantom.fixed, phantom.moving)
-    comparison = Comparison.plan(inputs, settings.features, free_bytes, lambda text: None)
-    return solving.Problem(inputs, settings, START, comparison, device, Watcher())
-
-
-def test_grids_of_the_refinement_keep_to_the_memory(phantom: Phantom) -> None:
-    roomy = solving._stages(problem_with(2**34, phantom))
-    assert [iterations for _, iterations in roomy] == [5, 5]
-    assert BUDGET < roomy[1][0].voxels <= 2.5 * BUDGET
-    many = DescentOptions(scales=(1.0, 1000.0), iterations=(5, 5))
-    tight = solving._stages(problem_with(4_000_000, phantom, descent=many))
-    assert roomy[0][0].voxels == tight[0][0].voxels
-    assert tight[0][0].voxels <= tight[1][0].voxels <= 4_000_000 / 160
-
-
 def test_the_largest_budget_can_be_multiplied(phantom: Phantom) -> None:
     most = GridOptions(max_voxels=LARGEST_BUDGET)
-    (_, (finest, _)) = solving._stages(problem_with(2**34, phantom, grid=most))
+    settings = dataclasses.replace(settings_of("local-ncc"), grid=most)
+    plan = make_plan(phantom.fixed, phantom.moving, 12, settings, Budget(2**40, None, None))
+    (_, (finest, _)) = plan.stages
     assert max(finest.spacing) == pytest.approx(min(phantom.fixed.GetSpacing()), rel=0.1)
 
 

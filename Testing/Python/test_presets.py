@@ -101,6 +101,7 @@ settings_values = st.builds(
     preset=st.sampled_from(sorted(CONTRACT)),
     align=st.sampled_from(Alignment),
     device=st.sampled_from(["auto", "cpu", "cuda:1"]),
+    memory_gib=numbers(0, 100_000),
     background=st.none() | numbers(-5000, 5000),
     features=st.builds(
         FeatureOptions,

@@ -16,9 +16,10 @@ from VoxelOptRegistrationLib.devices import choose_device
 from VoxelOptRegistrationLib.fields.algebra import exponential
 from VoxelOptRegistrationLib.fields.smoothing import gaussian_smooth
 from VoxelOptRegistrationLib.images.displacement import displacement_transform, interpolate, world_vectors
-from VoxelOptRegistrationLib.images.grid import Grid, plan_working_grid
+from VoxelOptRegistrationLib.images.grid import Grid
 from VoxelOptRegistrationLib.images.resampling import sample_mask, warp_image
 from VoxelOptRegistrationLib.inspection.body import body_mask
+from VoxelOptRegistrationLib.memory_plan import Budget, make_plan
 from VoxelOptRegistrationLib.presets import load_preset
 from VoxelOptRegistrationLib.progress import Watcher
 from VoxelOptRegistrationLib.registration import Inputs
@@ -125,9 +126,10 @@ def register_known(path: Path, preset: str, deformation: Deformation, voxels: in
     device = choose_device("cpu")
     watcher = Watcher()
     comparison = Comparison.plan(inputs, settings.features, device.free_bytes, watcher.log)
-    work = plan_working_grid(fixed, settings.grid, device.free_bytes, 1)
+    plan = make_plan(fixed, moved, comparison.channels, settings, Budget.of(device, settings))
+    work = plan.work
     problem = Problem(inputs, settings, sitk.Transform(3, sitk.sitkIdentity), comparison, device, watcher)
-    solution, fine = solve_problem(problem, work, Stopwatch())
+    solution, fine = solve_problem(problem, plan, Stopwatch())
     points = _points(work)
     known = interpolate(truth, grid, points)
     found = interpolate(world_vectors(solution.displacement.numpy(), fine), fine, points)

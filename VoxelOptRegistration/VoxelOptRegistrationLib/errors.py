@@ -30,6 +30,10 @@ class ComputationError(RegistrationError):
     """The input was sound, the computation failed."""
 
 
+class OutOfMemory(ComputationError):
+    """There was not as much memory as the computation asked for; with less it may go through."""
+
+
 class Cancelled(RegistrationError):
     """The user stopped the run."""
 

@@ -12,23 +12,25 @@ from .comparison import Comparison
 from .confidence.calibrations import calibration_for
 from .constraints import bend_to_landmarks, landmark_section
 from .devices import choose_device
+from .fallbacks import solve_within_memory
 from .fields.folds import make_invertible
 from .images.alignment import AlignmentResult, prealign
 from .images.displacement import jacobian_map, total_displacement, voxel_displacement
 from .images.ends import values_at_ends
-from .images.grid import Grid, plan_working_grid
+from .images.grid import Grid
 from .images.inverse_between_voxels import even_out_inverse
 from .images.inversion import invert_displacement
 from .images.resampling import like
 from .inspection.body import body_mask
 from .inspection.result import inspect_result
+from .memory_plan import Budget, make_plan
 from .options import Settings
 from .progress import Watcher
 from .registration import Inputs, Result
-from .resources import USABLE_SHARE, memory_errors
-from .solvers.methods import bytes_per_voxel, solver_options
+from .resources import give_back, memory_errors
+from .solvers.methods import solver_options
 from .solvers.solution import Solution
-from .solving import REFINING, Problem, solve_problem
+from .solving import REFINING, Problem
 from .stopwatch import Stopwatch
 
 __all__ = ["Inputs", "Result", "register"]
@@ -46,10 +48,10 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
         inputs = inputs.validated()
         device = choose_device(settings.device)
         fixed_grid = Grid.of(inputs.fixed)
-        memory = int(device.free_bytes * USABLE_SHARE)
-        comparison = Comparison.plan(inputs, settings.features, memory, watcher.log)
-        work = plan_working_grid(inputs.fixed, settings.grid, memory, bytes_per_voxel(comparison.channels, settings))
-    watcher.log(f"Computing on {device.title} ({device.reason}); working grid {work.title}.")
+        budget = Budget.of(device, settings)
+        comparison = Comparison.plan(inputs, settings.features, budget.computing, watcher.log)
+        plan = make_plan(inputs.fixed, inputs.moving, comparison.channels, settings, budget)
+    watcher.log(f"Computing on {device.title} ({device.reason}); working grid {plan.work.title}.")
     watcher.step("align", 0.02, "Aligning the volumes.")
     with clock.stage("align"):
         alignment = prealign(
@@ -63,8 +65,8 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
             watcher=watcher,
         )
     problem = Problem(inputs, settings, alignment.transform, comparison, device, watcher)
-    compared = work
-    solution, work = solve_problem(problem, compared, clock)
+    found = solve_within_memory(problem, plan, clock)
+    solution, work, compared, device = found.solution, found.grid, found.plan.work, found.problem.device
     with clock.stage("landmarks"), memory_errors(device, "the landmarks"):
         solved = solution
         solution = bend_to_landmarks(solved, inputs, alignment.transform, work, settings.landmarks)
@@ -73,31 +75,35 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
     with clock.stage("field"), memory_errors(device, "the displacement field"):
         invertible = solver_options(settings).invertible
         displacement, jacobian = _on_fixed_grid(solution, work, fixed_grid, alignment, invertible)
+        determinant = fixed_grid.place(sitk.GetImageFromArray(jacobian))
+        del jacobian
+        give_back()
     watcher.step("inverse", 0.86, "Inverting the field.")
-    with clock.stage("inverse"):
+    with clock.stage("inverse"), memory_errors(device, "the inverse on the moving volume"):
         moving_grid = Grid.of(inputs.moving)
         inverse, valid, _ = invert_displacement(displacement, fixed_grid, moving_grid)
         inverse = even_out_inverse(inverse, valid, displacement, fixed_grid, moving_grid)
+        give_back()
     watcher.step("warp", 0.92, "Warping the moving volume.")
-    with clock.stage("warp"):
+    with clock.stage("warp"), memory_errors(device, "the warped volume"):
         emptiness = _emptiness(inputs.moving, settings)
         warped = like(inputs.moving, values_at_ends(inputs.moving, displacement, inputs.fixed, emptiness))
         entropy = _entropy_image(solution.evidence.entropy, compared, inputs.fixed)
-    with clock.stage("confidence"):
+    with clock.stage("confidence"), memory_errors(device, "the map of expected errors"):
         calibration, calibrated = calibration_for(settings)
         two = solution.evidence.disagreement is not None
         basis = {"calibration": calibration.name, "calibrated": calibrated, "both_ways": two}
         side = float(np.prod(compared.spacing)) ** (1 / 3)
         expected = _on_fixed_voxels(calibration.expected_error(solution.evidence, side), compared, inputs.fixed)
     watcher.step("inspect", 0.95, "Measuring the result.")
-    with clock.stage("inspect"):
+    with clock.stage("inspect"), memory_errors(device, "the measures of the result"):
         labels = (inputs.fixed_labels, inputs.moving_labels)
         body = body_mask(inputs.fixed, settings.background) if inputs.fixed_mask is None else None
         measured = inspect_result(
             inputs.fixed,
             inputs.moving,
             displacement,
-            jacobian,
+            sitk.GetArrayViewFromImage(determinant),
             sitk.GetArrayViewFromImage(entropy),
             expected_error=(sitk.GetArrayViewFromImage(expected), basis),
             inverse=(inverse, valid),
@@ -108,10 +114,12 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
         )
         measured |= landmark_section(inputs, settings.landmarks, alignment.transform, work, solved, displacement)
     report = {**circumstances(inputs, settings, alignment, work, device), **measured}
-    report["warnings"] = [*alignment.notes, *measured["warnings"]]
+    report["memory"] = {**found.plan.report(), "fallbacks": list(found.notes)}
+    given_up = found.notes if plan.note is None else (plan.note, *found.notes)
+    report["warnings"] = [*given_up, *alignment.notes, *measured["warnings"]]
     report["timings_s"] = clock.timings()
+    give_back()
     watcher.step("inspect", 1.0, "Registered.")
-    determinant = fixed_grid.place(sitk.GetImageFromArray(jacobian))
     stiffness = None if solution.stiffness is None else _on_fixed_voxels(solution.stiffness, work, inputs.fixed)
     return Result(displacement, inverse, valid, warped, entropy, determinant, expected, report, stiffness, body)
 
@@ -123,14 +131,14 @@ def _on_fixed_grid(
     is kept from folding.
     """
     found = solution.displacement.numpy()
-    total = total_displacement(found, work, fixed, alignment.transform)
+    total = total_displacement(found, work, fixed, alignment.transform, np.float32)
     jacobian = jacobian_map(total, fixed)
     if not invertible or jacobian.min() > 0:
         return total, jacobian
     identity = sitk.Transform(3, sitk.sitkIdentity)
-    deformation = total_displacement(found, work, fixed, identity).astype(np.float32)
+    deformation = total_displacement(found, work, fixed, identity, np.float32)
     mended = make_invertible(torch.from_numpy(voxel_displacement(deformation, fixed))).numpy()
-    total = total_displacement(mended, fixed, fixed, alignment.transform)
+    total = total_displacement(mended, fixed, fixed, alignment.transform, np.float32)
     return total, jacobian_map(total, fixed)
 
 

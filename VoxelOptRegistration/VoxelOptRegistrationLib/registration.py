@@ -55,7 +55,7 @@ class Inputs:
 class Result:
     """What a registration gives.
 
-    displacement: the whole mapping on the fixed grid, float64 (Z, Y, X, 3), LPS mm, moving point minus fixed point.
+    displacement: the whole mapping on the fixed grid, float32 (Z, Y, X, 3), LPS mm, moving point minus fixed point.
     inverse_displacement: the same the other way on the moving grid; inverse_valid, bool (Z, Y, X), where it leads
     into the fixed volume's field of view. warped (moving's pixel type), entropy (float32, [0, 1], 1 = no signal),
     jacobian (float32) and expected_error (float32, mm) lie on the fixed grid, and so does stiffness
@@ -73,3 +73,7 @@ class Result:
     report: dict[str, Any]
     stiffness: sitk.Image | None = None
     body: np.ndarray | None = None
+
+    def hand_over(self, name: str) -> Any:
+        """The map or field called `name`, which the result then no longer has: its memory goes with the receiver."""
+        return vars(self).pop(name)

@@ -1,7 +1,10 @@
-"""Memory that a registration needs and has used, and errors of a device that ran out of it."""
+"""Memory that a registration has used, and errors of a device that ran out of it."""
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,40 +13,52 @@ from pathlib import Path
 import torch
 
 from .devices import Device
-from .errors import ComputationError
+from .errors import OutOfMemory
 
-USABLE_SHARE = 0.8
-"""Share of a device's free memory that a registration plans with."""
-
-
-def bytes_per_voxel(channels: int, search_radius: int) -> int:
-    """Memory per working voxel that solving needs at its peak, bytes, float32.
-
-    Features of both volumes, their pyramids, the warped ones and one padded copy; two score volumes; weights, fields
-    and images.
-    """
-    candidates = (2 * search_radius + 1) ** 3
-    return 4 * (5 * channels + 2 * candidates + 60)
+_EXHAUSTED = re.compile(
+    r"out of memory|bad_alloc|not enough memory|(can't|cannot|failed to) allocate memory|enforce fail at alloc",
+    re.IGNORECASE,
+)
+"""What torch, ITK and the C++ library say."""
 
 
 @contextmanager
 def memory_errors(device: Device, what: str) -> Iterator[None]:
-    """Turn running out of memory inside the block into a `ComputationError` with a remedy."""
+    """Turn running out of memory inside the block into an `OutOfMemory` with a remedy."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise _out_of_memory(device, what) from error
-    except RuntimeError as error:
-        if "not enough memory" not in str(error) and "out of memory" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if not is_exhaustion(error):
             raise
         raise _out_of_memory(device, what) from error
 
 
-def _out_of_memory(device: Device, what: str) -> ComputationError:
-    return ComputationError(
+def is_exhaustion(error: BaseException) -> bool:
+    """Whether the error of Python, numpy, torch or SimpleITK says that there was too little memory."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and _EXHAUSTED.search(str(error)) is not None
+    )
+
+
+def _out_of_memory(device: Device, what: str) -> OutOfMemory:
+    return OutOfMemory(
         f"{device.title} ran out of memory ({device.free_bytes / 2**30:.1f} GiB were free) for {what}.",
         "Close other programs, lower grid.max_voxels, or choose another device.",
     )
+
+
+def give_back() -> None:
+    """Return to the system, and to the GPU, what was freed but is kept for later: the next stages need other sizes.
+
+    The C library keeps blocks below 32 MiB, which are most of what solving takes.
+    """
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, other C libraries do not.
+        if trim is not None:
+            trim(0)
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def peak_memory_mib(device: Device) -> float | None:

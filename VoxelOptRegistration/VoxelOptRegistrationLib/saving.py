@@ -15,6 +15,12 @@ from .inspection.report import write_report
 from .pipeline import Inputs, Result
 
 _WRITERS = 2
+_MANY_VOXELS = 16_000_000
+"""Of both volumes, from which on the files are written one by one, and what is written is given up: memory counts."""
+_FIELDS = {
+    "inverse_displacement": ("moving", "inverse_transform.h5"),
+    "displacement": ("fixed", "transform.h5"),
+}
 _MAPS = {"warped": False, "entropy": False, "jacobian": True, "expected_error": True, "stiffness": True}
 """The volumes of a result, those that it has, and whether their last digits are noise."""
 
@@ -22,7 +28,28 @@ _MAPS = {"warped": False, "entropy": False, "jacobian": True, "expected_error": 
 def save(result: Result, inputs: Inputs, folder: Path) -> None:
     """Write transforms, volumes and the report into `folder`, which exists; raises `ComputationError` if the disk is
     full.
+
+    The maps and fields of large results are gone then: ITK needs twice a field's memory, in float64, to write it.
     """
+    if inputs.fixed.GetNumberOfPixels() + inputs.moving.GetNumberOfPixels() > _MANY_VOXELS:
+        _save_one_by_one(result, inputs, folder)
+    else:
+        _save_side_by_side(result, inputs, folder)
+
+
+def _save_one_by_one(result: Result, inputs: Inputs, folder: Path) -> None:
+    write_report(result.report, _gallery(result, inputs), folder)
+    for name, noisy in _MAPS.items():
+        image = result.hand_over(name)
+        if image is not None:
+            write_image(image, folder / f"{name}.nii.gz", noisy=noisy)
+        del image
+    for name, (role, file) in _FIELDS.items():
+        grid = Grid.of(getattr(inputs, role))
+        write_transform(displacement_transform(result.hand_over(name), grid), folder / file)
+
+
+def _save_side_by_side(result: Result, inputs: Inputs, folder: Path) -> None:
     with ThreadPoolExecutor(_WRITERS) as pool:
         try:
             jobs = [pool.submit(_save_transforms, result, inputs, folder)]
@@ -40,9 +67,9 @@ def save(result: Result, inputs: Inputs, folder: Path) -> None:
 
 
 def _save_transforms(result: Result, inputs: Inputs, folder: Path) -> None:
-    write_transform(displacement_transform(result.displacement, Grid.of(inputs.fixed)), folder / "transform.h5")
-    inverse = displacement_transform(result.inverse_displacement, Grid.of(inputs.moving))
-    write_transform(inverse, folder / "inverse_transform.h5")
+    for name, (role, file) in _FIELDS.items():
+        grid = Grid.of(getattr(inputs, role))
+        write_transform(displacement_transform(getattr(result, name), grid), folder / file)
 
 
 def _gallery(result: Result, inputs: Inputs) -> Gallery:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import SimpleITK as sitk
 from torch import Tensor
 
@@ -14,15 +14,16 @@ from .devices import Device
 from .fields.folds import make_invertible
 from .fields.resizing import resize_displacement
 from .images.displacement import displacement_image, total_displacement
-from .images.grid import Grid, plan_working_grid
-from .options import LARGEST_BUDGET, Settings
+from .images.grid import Grid
+from .memory_plan import COMPOSED_STEPS, Plan
+from .options import Settings
 from .progress import Watcher
 from .refinement.composed_steps import descend
 from .refinement.forces import CorrelationForce, FeatureForce, Force
 from .refinement.methods import refine
 from .refinement.uniform_places import extended
 from .registration import Inputs
-from .resources import USABLE_SHARE, memory_errors
+from .resources import memory_errors
 from .solvers.driver import Level, known_level
 from .solvers.match_evidence import match_evidence
 from .solvers.methods import solve, solver_options
@@ -34,12 +35,6 @@ REFINING = (0.50, 0.80)
 """Where the solver and the refinement stand between 0 and 1 of a whole run."""
 PREVIEW_POINTS = 32_000
 """Of a field that is shown during the run: slice views show as much of it as of one on every voxel."""
-COMPOSED_STEPS = ("local-ncc", "features")
-"""The refinements that go through finer grids."""
-_STEP_BYTES_PER_VOXEL = 4 * 40
-"""Memory of a composed step, besides the features that it compares."""
-_FEATURE_COPIES = 4
-"""Of both volumes' features, the warped ones, and their differences."""
 
 
 @dataclass(frozen=True)
@@ -73,17 +68,21 @@ class Problem:
             self.watcher.step(stage, span[0] + fraction * (span[1] - span[0]), text)
             if self.watcher.preview is not None and field is not None:
                 grid = Grid.of(self.inputs.fixed).thinned(PREVIEW_POINTS)
-                so_far = total_displacement(field().cpu().numpy(), work, grid, self.alignment)
+                so_far = total_displacement(field().cpu().numpy(), work, grid, self.alignment, np.float32)
                 self.watcher.preview(displacement_image(so_far, grid))
 
         return tell
 
 
-def solve_problem(problem: Problem, work: Grid, clock: Stopwatch) -> tuple[Solution, Grid]:
-    """The solution, on the processor, and the grid of its fields: `work`, or the finest one of the refinement."""
+def solve_problem(problem: Problem, plan: Plan, clock: Stopwatch) -> tuple[Solution, Grid]:
+    """The solution, on the processor, and the grid of its fields: the plan's, or the finest one of the refinement.
+
+    Raises `OutOfMemory` where the plan was too bold.
+    """
     settings, device, watcher = problem.settings, problem.device, problem.watcher
+    work = plan.work
     watcher.step("resample", 0.10, "Resampling the volumes to the working grid.")
-    with clock.stage("resample"):
+    with clock.stage("resample"), memory_errors(device, f"the volumes on {work.title}"):
         volumes = problem.sampled(work)
     watcher.step("features", 0.12, "Extracting features.")
     with clock.stage("features"), memory_errors(device, f"the features of {work.title}"):
@@ -96,24 +95,23 @@ def solve_problem(problem: Problem, work: Grid, clock: Stopwatch) -> tuple[Solut
     with clock.stage("refine"), memory_errors(device, f"the refinement on {work.title}"):
         if settings.refine in COMPOSED_STEPS:
             levels = [known_level(maps, trust) for maps, trust in zip(features, trusts, strict=True)]
-            solution, work = _stepped(problem, solution, (levels[0], levels[1]), work)
+            solution, work = _stepped(problem, plan, solution, (levels[0], levels[1]))
         else:
             told = problem.report("refine", REFINING, work)
             solution = refine(solution, *features, settings, *trusts, told, watcher.check)
     return solution.on_processor(), work
 
 
-def _stepped(problem: Problem, solution: Solution, levels: tuple[Level, Level], work: Grid) -> tuple[Solution, Grid]:
+def _stepped(problem: Problem, plan: Plan, solution: Solution, levels: tuple[Level, Level]) -> tuple[Solution, Grid]:
     """The solution after the composed steps on every stage's grid, and the last one.
 
-    levels: what was compared on `work`; the evidence is measured there.
+    levels: what was compared on the plan's working grid; the evidence is measured there.
     """
     options, watcher = problem.settings.descent, problem.watcher
-    stages = _stages(problem)
-    total = sum(grid.voxels * iterations for grid, iterations in stages)
+    total = sum(grid.voxels * iterations for grid, iterations in plan.stages)
     done = 0
-    field, grid = solution.displacement, work
-    for index, (grid, iterations) in enumerate(stages):
+    field, grid = solution.displacement, plan.work
+    for index, (grid, iterations) in enumerate(plan.stages):
         volumes = problem.sampled(grid)
         field = resize_displacement(field, grid.size_zyx)
         if index == 0:
@@ -124,25 +122,8 @@ def _stepped(problem: Problem, solution: Solution, levels: tuple[Level, Level], 
     solver = solver_options(problem.settings)
     if solver.invertible:
         field = make_invertible(field)
-    found = resize_displacement(field, work.size_zyx)
+    found = resize_displacement(field, plan.work.size_zyx)
     return Solution(field, None, match_evidence(*levels, found, solver, solution.evidence.disagreement)), grid
-
-
-def _stages(problem: Problem) -> list[tuple[Grid, int]]:
-    """The grids of the composed steps and the number of steps on each; coarser, down to the solver's budget, where the
-    memory asks for it.
-    """
-    settings = problem.settings
-    memory = int(problem.device.free_bytes * USABLE_SHARE)
-    channels = problem.comparison.channels if settings.refine == "features" else 0
-    needed = _STEP_BYTES_PER_VOXEL + _FEATURE_COPIES * 4 * channels
-    stages = []
-    for scale, iterations in zip(settings.descent.scales, settings.descent.iterations, strict=True):
-        wanted = min(round(scale * settings.grid.max_voxels), LARGEST_BUDGET)
-        budget = min(wanted, max(memory // needed, settings.grid.max_voxels))
-        options = dataclasses.replace(settings.grid, max_voxels=budget)
-        stages.append((plan_working_grid(problem.inputs.fixed, options, memory, needed), iterations))
-    return stages
 
 
 def _force(problem: Problem, volumes: tuple[Sampled, Sampled], grid: Grid) -> Force:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import subprocess
 import sys
@@ -31,6 +32,15 @@ def total_memory() -> int:
     total = _meminfo("MemTotal")
     limit = _container_limit()
     return total if limit is None else min(total, limit[0])
+
+
+def resident_memory() -> int | None:
+    """Bytes that this process has in memory now; None where the system does not tell without other packages."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _meminfo(key: str) -> int:

@@ -11,6 +11,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from ..fields.jacobian import jacobian_determinant
+from ..fields.slabs import by_slabs
 from ..kernels import displacement as compiled
 from ..kernels.runtime import numba_serves
 from .grid import Grid
@@ -19,41 +20,43 @@ from .transforms import affine_matrix
 _SLAB_POINTS = 1_000_000
 
 
-def total_displacement(u: np.ndarray, work: Grid, reference: Grid, alignment: sitk.Transform) -> np.ndarray:
+def total_displacement(
+    u: np.ndarray, work: Grid, reference: Grid, alignment: sitk.Transform, dtype: type[np.floating] = np.float64
+) -> np.ndarray:
     """The whole mapping y(p) = alignment(p + D(p)) as displacements y(p) - p at the voxels of `reference`.
 
     u: (3, Z, Y, X), voxels of `work`, channel a along array axis a. D is u in mm, linear between the voxels of `work`
     and constant beyond them. alignment: fixed point -> moving point, LPS mm; a non-linear one is sampled at the voxels
     of `reference`, linear between them and constant beyond them.
-    Returns float64 (Z, Y, X, 3), LPS mm, components (x, y, z).
+    Returns (Z, Y, X, 3) of `dtype`, LPS mm, components (x, y, z); it is computed in float64.
     """
     linear = affine_matrix(alignment)
     steps = work.world_to_index @ reference.index_to_world
     if linear is not None and numba_serves() and u.dtype == np.float32 and _same_axes(steps, reference):
         to_world = (linear[:3, :3] @ work.index_to_world[:3, :3])[:, ::-1]
         beyond = ((linear - np.eye(4)) @ reference.index_to_world)[:3]
-        return compiled.total_displacement(u, _all_neighbours(steps, work, reference), to_world, beyond)
+        return compiled.total_displacement(u, _all_neighbours(steps, work, reference), to_world, beyond, dtype)
     vectors = world_vectors(u, work)
     if linear is not None:
         # alignment(p + D(p)) - p = A D(p) + (alignment(p) - p), and the second part is linear in the voxel's index.
-        result = on_grid(vectors @ linear[:3, :3].T, work, reference)
-        result += affine_map(reference, (linear - np.eye(4)) @ reference.index_to_world)
+        result = on_grid(vectors @ linear[:3, :3].T, work, reference, dtype)
+        add_affine_map(result, (linear - np.eye(4)) @ reference.index_to_world)
         return result
-    result = on_grid(vectors, work, reference)
+    result = on_grid(vectors, work, reference, dtype)
     beyond = _sample_transform(alignment, reference)
     for slab, points in slabs(reference):
         result[slab] += interpolate(beyond, reference, points + result[slab])
     return result
 
 
-def on_grid(vectors: np.ndarray, grid: Grid, target: Grid) -> np.ndarray:
-    """`vectors` (Z, Y, X, 3) of `grid` at the voxels of `target`, float64.
+def on_grid(vectors: np.ndarray, grid: Grid, target: Grid, dtype: type[np.floating] = np.float64) -> np.ndarray:
+    """`vectors` (Z, Y, X, 3) of `grid` at the voxels of `target`, as `dtype`.
 
     Linear, constant beyond the outermost voxels; axis by axis where the axes of both grids are the same.
     """
     if target.same_as(grid):
-        return np.array(vectors, np.float64)
-    result = np.empty((*target.size_zyx, 3))
+        return np.array(vectors, dtype)
+    result = np.empty((*target.size_zyx, 3), dtype)
     steps = grid.world_to_index @ target.index_to_world
     if not _same_axes(steps, target):
         for slab, points in slabs(target):
@@ -90,6 +93,13 @@ def affine_map(grid: Grid, matrix: np.ndarray) -> np.ndarray:
     return (z[:, None] + (y + matrix[:3, 3]))[:, :, None] + x
 
 
+def add_affine_map(vectors: np.ndarray, matrix: np.ndarray) -> None:
+    """Add `affine_map` to `vectors` (Z, Y, X, 3) in place, slice by slice: it takes no memory of its own."""
+    plane = affine_map(Grid((1, *vectors.shape[1:3]), np.eye(4)), matrix)[0]
+    for index, vectors_there in enumerate(vectors):
+        vectors_there += plane + index * matrix[:3, 2]
+
+
 def voxel_displacement(total: np.ndarray, grid: Grid) -> np.ndarray:
     """mm to voxels: (Z, Y, X, 3) LPS mm -> (3, Z, Y, X) in voxels of `grid`, channel a along array axis a.
 
@@ -103,18 +113,39 @@ def jacobian_map(total: np.ndarray, grid: Grid) -> np.ndarray:
     """Jacobian determinant of p -> p + total(p), float32 (Z, Y, X), of (Z, Y, X, 3) LPS mm on `grid`."""
     if numba_serves():
         return compiled.jacobian(total, grid.index_to_world[:3, :3])
-    field = voxel_displacement(total.astype(np.float32), grid)
-    return jacobian_determinant(torch.from_numpy(field)).numpy()
+
+    def part(field: Tensor) -> Tensor:
+        rows = np.ascontiguousarray(field.permute(1, 2, 3, 0).numpy())
+        own = Grid((rows.shape[0], *grid.size_zyx[1:]), grid.index_to_world)
+        return jacobian_determinant(torch.from_numpy(voxel_displacement(rows, own)))
+
+    field = torch.from_numpy(np.asarray(total, np.float32)).permute(3, 0, 1, 2)
+    return by_slabs(part, (field,), 1).numpy()
 
 
 def displacement_image(total: np.ndarray, grid: Grid) -> sitk.Image:
     """(Z, Y, X, 3) LPS mm as a float64 vector image with the geometry of `grid`."""
-    return grid.place(sitk.GetImageFromArray(np.asarray(total, np.float64), isVector=True))
+    # SimpleITK converts what it has copied: without a copy in float64 on the way.
+    return grid.place(sitk.Cast(sitk.GetImageFromArray(total, isVector=True), sitk.sitkVectorFloat64))
 
 
 def displacement_transform(total: np.ndarray, grid: Grid) -> sitk.DisplacementFieldTransform:
     """(Z, Y, X, 3) LPS mm as a transform p -> p + displacement, linear between voxels, the identity outside `grid`."""
     return sitk.DisplacementFieldTransform(displacement_image(total, grid))
+
+
+def transforms_of_slabs(total: np.ndarray, grid: Grid) -> Iterator[tuple[slice, Grid, sitk.Transform]]:
+    """`displacement_transform` a few slices at a time, so that it never is in memory as a whole: (slice of the first
+    axis, the grid of these slices, the transform of the points there).
+    """
+    depth, height, width = grid.size_zyx
+    thickness = max(1, _SLAB_POINTS // (height * width))
+    for start in range(0, depth, thickness):
+        part = slice(start, min(start + thickness, depth))
+        matrix = grid.index_to_world.copy()
+        matrix[:3, 3] += start * matrix[:3, 2]
+        own = Grid((part.stop - start, height, width), matrix)
+        yield part, own, displacement_transform(total[part], own)
 
 
 def world_vectors(u: np.ndarray, grid: Grid) -> np.ndarray:

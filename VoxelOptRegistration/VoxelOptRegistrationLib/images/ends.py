@@ -9,7 +9,7 @@ import torch.nn.functional as functional
 
 from ..kernels import ends
 from ..kernels.runtime import numba_serves
-from .displacement import displacement_transform, slabs
+from .displacement import displacement_transform, slabs, transforms_of_slabs
 from .grid import Grid
 
 _EXACT_IN_FLOAT32 = (np.float32, np.int8, np.uint8, np.int16, np.uint16)
@@ -58,8 +58,12 @@ def values_at_ends(image: sitk.Image, total: np.ndarray, reference: sitk.Image, 
         values = sitk.GetArrayViewFromImage(image)[..., None]
         moved = ends.at_ends(total, *_ways(grid, Grid.of(image)), values, _HALF, default)[..., 0]
         return grid.place(sitk.GetImageFromArray(moved))
-    precise = sitk.Cast(image, sitk.sitkFloat32 if kind == np.float32 else sitk.sitkFloat64)
-    return sitk.Resample(precise, reference, displacement_transform(total, grid), sitk.sitkLinear, default)
+    pixel_type = sitk.sitkFloat32 if kind == np.float32 else sitk.sitkFloat64
+    result = np.empty(grid.size_zyx, np.float32 if kind == np.float32 else np.float64)
+    for part, own, transform in transforms_of_slabs(total, grid):
+        slab = sitk.Resample(image, own.to_reference_image(), transform, sitk.sitkLinear, default, pixel_type)
+        result[part] = sitk.GetArrayViewFromImage(slab)
+    return grid.place(sitk.GetImageFromArray(result))
 
 
 def _ways(grid: Grid, where: Grid) -> tuple[np.ndarray, np.ndarray]:

@@ -19,14 +19,15 @@ _SHARE = 0.8
 def even_out_inverse(inverse: np.ndarray, valid: np.ndarray, total: np.ndarray, grid: Grid, target: Grid) -> np.ndarray:
     """`inverse` (Z, Y, X, 3) on `target`, changed where `valid` (Z, Y, X), for the mapping p -> p + total(p) on `grid`.
 
-    All LPS mm, linear between voxels. Returns float64, at every voxel within the error that interpolation has there.
+    All LPS mm, linear between voxels. Returns float32, at every voxel within the error that interpolation has there.
     """
     known = inverse.astype(np.float32)
     known[~valid] = np.nan
     error = field_at_ends(total, grid, known, target)
+    del known
     error += total
     np.copyto(error, 0.0, where=np.isnan(error))
     correction = field_at_ends(inverse, target, error, grid)
     correction *= _SHARE
     correction[~valid] = 0.0
-    return inverse - correction
+    return np.subtract(inverse, correction, out=correction)

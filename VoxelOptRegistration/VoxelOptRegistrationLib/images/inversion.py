@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..kernels import inversion
 from ..kernels.runtime import numba_serves
-from .displacement import affine_map
+from .displacement import add_affine_map, affine_map
 from .grid import Grid
 
 _TOLERANCE = 0.03
@@ -37,7 +37,7 @@ def invert_displacement(
     total: (Z, Y, X, 3) LPS mm on `grid`, linear between its voxels and constant beyond them. Fixed-point iteration
     x <- x + A^-1 (y - x - total(x)), A the affine map nearest to the mapping, from x = A^-1 y (Chen et al., Med Phys
     35, 2008, for A = identity), on coarser voxels of `target` first, then Newton's method where that is not enough.
-    Returns displacements x - y, float64 (Z, Y, X, 3) LPS mm; valid, bool (Z, Y, X): True where x lies in the field of
+    Returns displacements x - y, float32 (Z, Y, X, 3) LPS mm; valid, bool (Z, Y, X): True where x lies in the field of
     view of `grid` and maps back within a tenth of a voxel; and the mean distance |y - x - total(x)| there, mm.
     """
     residual = _Residual(total, grid)
@@ -56,9 +56,10 @@ def invert_displacement(
 def _placed(
     bends: Tensor, errors: Tensor, residual: _Residual, target: Grid, rest: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Displacements (Z, Y, X, 3), mm, and where they are valid (Z, Y, X); rest: their affine part, 4 x 4, by index."""
+    """Displacements (Z, Y, X, 3), mm, float32, and where they are valid (Z, Y, X); rest: their affine part, 4 x 4, by index."""
     grid = residual.grid
-    inverse = affine_map(target, rest)
+    inverse = np.zeros((*target.size_zyx, 3), np.float32)
+    add_affine_map(inverse, rest)
     valid = np.empty(target.size_zyx, bool)
     last = torch.tensor(grid.size_xyz, dtype=torch.float32) - 0.5
     for slab, start in _starts(residual, target):

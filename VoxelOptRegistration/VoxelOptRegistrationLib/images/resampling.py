@@ -78,7 +78,7 @@ def warp_image(moving: sitk.Image, reference: sitk.Image, transform: sitk.Transf
 
     Integer types are rounded and kept within their range.
     """
-    warped = _resample(sitk.Cast(moving, sitk.sitkFloat64), reference, transform, sitk.sitkLinear, default)
+    warped = _resample(moving, reference, transform, sitk.sitkLinear, default, sitk.sitkFloat64)
     return like(moving, warped)
 
 
@@ -122,13 +122,19 @@ def _push_pull(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 def _resample(
-    image: sitk.Image, reference: sitk.Image, transform: sitk.Transform, interpolator: int, default: float | None
+    image: sitk.Image,
+    reference: sitk.Image,
+    transform: sitk.Transform,
+    interpolator: int,
+    default: float | None,
+    pixel_type: int = sitk.sitkUnknown,
 ) -> sitk.Image:
-    """Resample; `default` outside the image, or the nearest value where it is None."""
+    """Resample; `default` outside the image, or the nearest value where it is None. Without a pixel type, its own."""
     resampler = sitk.ResampleImageFilter()
     resampler.SetReferenceImage(reference)
     resampler.SetTransform(transform)
     resampler.SetInterpolator(interpolator)
+    resampler.SetOutputPixelType(pixel_type)
     if default is None:
         resampler.UseNearestNeighborExtrapolatorOn()
     else:

@@ -159,6 +159,8 @@ def alignment_table(report: dict[str, Any]) -> str:
         values["Device"] = device.get("title") or device.get("name")
     if report.get("peak_memory_mib"):
         values["Peak memory"] = f"{report['peak_memory_mib']:.0f} MiB"
+        if report.get("memory"):
+            values["Peak memory"] += f"; {report['memory']['predicted_mib']:.0f} MiB expected"
     return key_table("Computation", values)
 
 

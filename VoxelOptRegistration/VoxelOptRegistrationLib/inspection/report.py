@@ -12,6 +12,8 @@ whoever ran the registration (all optional):
     working_grid        {"size": [x, y, z], "spacing_mm": [x, y, z]}
     timings_s           {stage: seconds, ..., "total": seconds}
     peak_memory_mib     number
+    memory              {"budget_mib", "predicted_mib": expected before the run, "sizes": voxels and channels,
+                        "fallbacks": sentences that tell what was given up where the memory ran out}
 
 Measured (`result.inspect_result`):
 

@@ -78,7 +78,9 @@ def inspect_result(
         sections["inverse_consistency"] = inverse_consistency(
             displacement, grid, field, Grid.of(moving), valid=valid, mask=body
         )
-    transform = None if labels is landmarks is None else displacement_transform(displacement, grid)
+    if labels is None and landmarks is None:
+        return {**sections, "warnings": find_warnings(sections)}
+    transform = displacement_transform(displacement, grid)
     if labels is not None:
         sections["overlap"] = {
             when: overlap(labels[0], warp_labels(labels[1], labels[0], mapping))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import SimpleITK as sitk
 from ..images.ends import values_at_ends
 
 BINS = 48
+_PART = 1 << 20
+"""Values."""
 
 
 def with_gaps(image: sitk.Image, background: float | None = None) -> np.ndarray:
@@ -58,28 +61,47 @@ def similarity(fixed: np.ndarray, other: np.ndarray) -> dict[str, Any]:
     """
     if not fixed.size:
         return {"voxels": 0, "ncc": None, "nmi": None, "mad": None}
-    a = fixed - fixed.mean(dtype=np.float64)
-    b = other - other.mean(dtype=np.float64)
-    norm = float(np.sqrt(np.vdot(a, a) * np.vdot(b, b)))
+    means = fixed.mean(dtype=np.float64), other.mean(dtype=np.float64)
+    products = np.zeros(3)
+    distance = 0.0
+    for part in _parts(fixed.size):
+        a, b = fixed[part] - means[0], other[part] - means[1]
+        products += np.vdot(a, a), np.vdot(b, b), np.vdot(a, b)
+        distance += float(np.abs(fixed[part] - other[part]).sum(dtype=np.float64))
+    norm = float(np.sqrt(products[0] * products[1]))
     return {
         "voxels": int(fixed.size),
-        "ncc": float(np.vdot(a, b)) / norm if norm > 0 else None,
+        "ncc": float(products[2]) / norm if norm > 0 else None,
         "nmi": normalised_mutual_information(fixed, other),
-        "mad": float(np.abs(fixed - other).mean(dtype=np.float64)),
+        "mad": distance / fixed.size,
     }
 
 
 def normalised_mutual_information(a: np.ndarray, b: np.ndarray) -> float:
     """(H(A) + H(B)) / H(A, B) of paired values (N,); 1 where both are constant."""
-    joint = np.bincount(_bins(a) * BINS + _bins(b), minlength=BINS * BINS).reshape(BINS, BINS) / a.size
+    scales = _bin_scale(a), _bin_scale(b)
+    counts = np.zeros(BINS * BINS, np.int64)
+    for part in _parts(a.size):
+        counts += np.bincount(_bins(a[part], *scales[0]) * BINS + _bins(b[part], *scales[1]), minlength=BINS * BINS)
+    joint = counts.reshape(BINS, BINS) / a.size
     together = _entropy(joint)
     return (_entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1))) / together if together > 0 else 1.0
 
 
-def _bins(values: np.ndarray) -> np.ndarray:
+def _parts(size: int) -> Iterator[slice]:
+    """A few values at a time: what is computed of them takes little memory."""
+    for start in range(0, size, _PART):
+        yield slice(start, start + _PART)
+
+
+def _bin_scale(values: np.ndarray) -> tuple[float, float]:
+    """Where the first bin starts and how many bins there are per unit."""
     step = max(1, values.size // 500_000)
     low, high = np.percentile(values[::step], (0.5, 99.5))
-    scale = BINS / (high - low) if high > low else 0.0
+    return float(low), float(BINS / (high - low)) if high > low else 0.0
+
+
+def _bins(values: np.ndarray, low: float, scale: float) -> np.ndarray:
     return np.clip((values - low) * scale, 0, BINS - 1).astype(np.int32)
 
 
@@ -98,10 +120,11 @@ def compare(fixed: np.ndarray, before: np.ndarray, after: np.ndarray, body: np.n
     count = max(1, int(np.count_nonzero(region)))
     here, there = np.isfinite(before), np.isfinite(after)
     common = region & here & there
-    values = fixed[common]
-    return {
-        "before": similarity(values, before[common]),
-        "after": similarity(values, after[common]),
+    overlaps = {
         "overlap_percent_before": 100.0 * int(np.count_nonzero(region & here)) / count,
         "overlap_percent_after": 100.0 * int(np.count_nonzero(region & there)) / count,
     }
+    del region, here, there
+    values = fixed[common]
+    measured = {"before": similarity(values, before[common]), "after": similarity(values, after[common])}
+    return {**measured, **overlaps}

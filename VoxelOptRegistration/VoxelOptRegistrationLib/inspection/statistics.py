@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+_PART = 1 << 20
+"""Values: what is computed of so many at a time takes little memory."""
 BORDER = 2
 FLOOR, CEILING = 1e-9, 1e9
 HIGH_ENTROPY = 0.9
@@ -58,7 +60,11 @@ def find_folds(jacobian: np.ndarray) -> np.ndarray:
 
 def log_deviation(values: np.ndarray) -> float:
     """Standard deviation of the logarithm, values clipped to [1e-9, 1e9]."""
-    return float(np.log(np.clip(values, FLOOR, CEILING)).std(dtype=np.float64))
+    logs = np.clip(values, FLOOR, CEILING)
+    np.log(logs, out=logs)
+    mean = logs.mean(dtype=np.float64)
+    squares = sum(float(np.square(part - mean).sum()) for part in np.array_split(logs, 1 + logs.size // _PART))
+    return float(np.sqrt(squares / logs.size))
 
 
 def entropy_statistics(entropy: np.ndarray, mask: np.ndarray | None = None) -> dict[str, Any]:

@@ -14,18 +14,22 @@ from .runtime import in_slabs
 
 
 def total_displacement(
-    u: np.ndarray, neighbours: Sequence[tuple[Tensor, Tensor, Tensor]], linear: np.ndarray, affine: np.ndarray
+    u: np.ndarray,
+    neighbours: Sequence[tuple[Tensor, Tensor, Tensor]],
+    linear: np.ndarray,
+    affine: np.ndarray,
+    dtype: type[np.floating],
 ) -> np.ndarray:
     """linear (3 x 3) times `u` (3, Z', Y', X') float32, interpolated, plus affine (3 x 4) times the index (x, y, z, 1).
 
     neighbours: for the axes z, y and x, below and above which voxels of `u` those of the result lie, and the weight of
-    the upper. Returns (Z, Y, X, 3) float64.
+    the upper. Returns (Z, Y, X, 3) of `dtype`.
     """
     from .loops import displacement
 
     places = [part.numpy() for axis in neighbours for part in axis]
     shape = tuple(len(axis[0]) for axis in neighbours)
-    result = np.empty((*shape, 3))
+    result = np.empty((*shape, 3), dtype)
     matrices = [np.ascontiguousarray(matrix, np.float64) for matrix in (linear, affine)]
     in_slabs(displacement.total_displacement, shape, np.ascontiguousarray(u), *places, *matrices, result)
     return result
@@ -39,7 +43,7 @@ def jacobian(total: np.ndarray, axes: np.ndarray) -> np.ndarray:
     in_slabs(
         displacement.jacobian,
         total.shape[:3],
-        np.ascontiguousarray(total, np.float64),
+        np.ascontiguousarray(total),
         np.ascontiguousarray(axes, np.float64),
         result,
     )
@@ -54,7 +58,7 @@ def lengths(total: np.ndarray, affine: np.ndarray) -> np.ndarray:
     in_slabs(
         displacement.lengths,
         total.shape[:3],
-        np.ascontiguousarray(total, np.float64),
+        np.ascontiguousarray(total),
         np.ascontiguousarray(affine, np.float64),
         result,
     )

@@ -12,8 +12,9 @@ def at_ends(
 ) -> np.ndarray:
     """`values` (Z', Y', X', C) float32 at start (x, y, z, 1) + linear total(x, y, z): (Z, Y, X, C) float32.
 
-    total: (Z, Y, X, 3) float64. start (3 x 4) and linear (3 x 3) lead to indices (x, y, z) of `values`. Trilinear;
-    constant up to `reach` voxels beyond the outermost ones, `default` further out. Voxels without weight do not count.
+    total: (Z, Y, X, 3) float32 or float64. start (3 x 4) and linear (3 x 3) lead to indices (x, y, z) of `values`.
+    Trilinear; constant up to `reach` voxels beyond the outermost ones, `default` further out. Voxels without weight do
+    not count.
     """
     from .loops import ends
 
@@ -23,7 +24,7 @@ def at_ends(
     in_slabs(
         ends.at_ends,
         total.shape[:3],
-        np.ascontiguousarray(total, np.float64),
+        np.ascontiguousarray(total),
         *matrices,
         np.ascontiguousarray(values, np.float32),
         *limits,

@@ -47,14 +47,14 @@ def placed(
     limit: float,
     size: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """affine (3 x 4) times the index (x, y, z, 1) plus axes (3 x 3) times `bends` (Z, Y, X, 3), float64 (Z, Y, X, 3).
+    """affine (3 x 4) times the index (x, y, z, 1) plus axes (3 x 3) times `bends` (Z, Y, X, 3), float32 (Z, Y, X, 3).
 
     And where `error` (Z, Y, X) is below `limit` and start (3 x 4) times the index, plus the bends, within a grid of
     `size` (x, y, z) voxels: bool (Z, Y, X).
     """
     from .loops import inversion
 
-    inverse, valid = np.empty(bends.shape), np.empty(error.shape, bool)
+    inverse, valid = np.empty(bends.shape, np.float32), np.empty(error.shape, bool)
     matrices = [np.ascontiguousarray(matrix, np.float64) for matrix in (start, affine, axes)]
     ends = np.asarray(size, np.float64) - 0.5
     in_slabs(inversion.place, error.shape, *arrays(bends, error), *matrices, np.float64(limit), ends, inverse, valid)

@@ -39,6 +39,8 @@ class GridOptions:
 class Settings:
     """Everything that decides a registration besides the images.
 
+    memory_gib: memory that the run may take, GiB: of the whole process on the CPU, of the GPU where one computes; the
+    grids become coarser until it does. 0 takes four fifths of what is free.
     background: value that stands for "no data" (-2048 HU outside a CT scan circle); None if there is none.
     solver, convexadam, samconvex: of the methods voxelopt, convexadam and samconvex; adam, descent: of the refinements
     adam, and local-ncc and features.
@@ -49,6 +51,7 @@ class Settings:
     refine: str = "local-ncc"
     align: Alignment = Alignment.AUTO
     device: str = "auto"
+    memory_gib: float = 0.0
     background: float | None = None
     features: FeatureOptions = field(default_factory=FeatureOptions)
     landmarks: LandmarkOptions = field(default_factory=LandmarkOptions)
@@ -58,3 +61,7 @@ class Settings:
     samconvex: SAMConvexOptions = field(default_factory=SAMConvexOptions)
     adam: AdamOptions = field(default_factory=AdamOptions)
     descent: DescentOptions = field(default_factory=DescentOptions)
+
+    def __post_init__(self) -> None:
+        good = 0 <= self.memory_gib <= 100_000
+        require(good, "memory_gib", self.memory_gib, "Use 0 (automatic) to 100000 GiB.")

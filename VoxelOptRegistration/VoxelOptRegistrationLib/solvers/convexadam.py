@@ -91,16 +91,6 @@ def discrete_step(
     )
 
 
-def bytes_per_voxel(channels: int, options: ConvexAdamOptions) -> int:
-    """Memory per working voxel that solving needs at its peak, bytes, float32: scores of the cells at the search, the
-    27 scores of the entropy map with warped and padded features at the end; fields and images.
-    """
-    candidates = (2 * options.search_width + 1) ** 3
-    search = (2 * channels + 1.1 * candidates) / options.spacing**3
-    entropy = 3 * channels + 2 * 27
-    return 4 * (2 * channels + round(max(search, entropy)) + 60)
-
-
 def _stretched_consistency(forward: Tensor, backward: Tensor, sweeps: int) -> tuple[Tensor, Tensor]:
     """`make_inverse_consistent` as released: N / (N - 1) times as far, zeros outside."""
     for _ in range(sweeps):

@@ -1,4 +1,4 @@
-"""The methods by name: what solves, with which of the settings, and how much memory that takes."""
+"""The methods by name: what solves, and with which of the settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Protocol
 from torch import Tensor
 
 from ..options import Border, Settings
-from ..resources import bytes_per_voxel as voxelopt_bytes
 from . import convexadam, samconvex, voxelopt
 from .solution import Report, Solution
 
@@ -27,34 +26,22 @@ class SolverOptions(Protocol):
 
 @dataclass(frozen=True)
 class _Method:
-    """options: of the settings, those that the method obeys. solve: see `voxelopt.solve`. bytes_per_voxel: memory per
-    working voxel, of the number of feature channels and the options.
-    """
+    """options: of the settings, those that the method obeys. solve: see `voxelopt.solve`."""
 
     options: Callable[[Settings], SolverOptions]
     solve: Callable[..., Solution]
-    bytes_per_voxel: Callable[..., int]
 
 
 _METHODS = {
-    "voxelopt": _Method(
-        lambda settings: settings.solver,
-        voxelopt.solve,
-        lambda channels, options: voxelopt_bytes(channels, options.search_radius),
-    ),
-    "convexadam": _Method(lambda settings: settings.convexadam, convexadam.solve, convexadam.bytes_per_voxel),
-    "samconvex": _Method(lambda settings: settings.samconvex, samconvex.solve, samconvex.bytes_per_voxel),
+    "voxelopt": _Method(lambda settings: settings.solver, voxelopt.solve),
+    "convexadam": _Method(lambda settings: settings.convexadam, convexadam.solve),
+    "samconvex": _Method(lambda settings: settings.samconvex, samconvex.solve),
 }
 
 
 def solver_options(settings: Settings) -> SolverOptions:
     """The options that the method of `settings` obeys."""
     return _METHODS[settings.method].options(settings)
-
-
-def bytes_per_voxel(channels: int, settings: Settings) -> int:
-    """Memory per working voxel that the method of `settings` needs at its peak, bytes."""
-    return _METHODS[settings.method].bytes_per_voxel(channels, solver_options(settings))
 
 
 def solve(

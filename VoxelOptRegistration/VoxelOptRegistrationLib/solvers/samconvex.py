@@ -102,16 +102,6 @@ def level_step(
     return box_smooth(residual, options.residual_passes, options.border)
 
 
-def bytes_per_voxel(channels: int, options: SAMConvexOptions) -> int:
-    """Memory per working voxel that solving needs at its peak, bytes, float32: features of the cells, their pyramids,
-    warped and padded copies and the finest level's scores, or the 27 scores of the entropy map; fields and images.
-    """
-    candidates = (2 * options.search_radii[-1] + 1) ** 3
-    matching = (6 * channels + 1.2 * candidates) / options.spacing**3
-    entropy = 3 * channels + 2 * 27
-    return 4 * (3 * channels + round(max(matching, entropy)) + 60)
-
-
 def _unit(level: Level, options: SAMConvexOptions) -> Level:
     if not options.unit_features:
         return level

@@ -1,0 +1,92 @@
+"""What a registration keeps in memory at the peak of each stage, as copies of what is known before it starts.
+
+The numbers of copies are measured: `Testing/benchmarks/memory.py --fit` measures them anew and prints this table. The
+process itself, its libraries and what was read before are apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .options import Settings
+
+FLOAT = 4
+"""Bytes."""
+
+COPIES: dict[str, dict[str, float]] = {
+    "align": {"constant": 128.6, "fixed": 0.7, "moving": 0.7},
+    "resample": {"constant": 43.8, "fixed": 1.5, "moving": 1.5, "work": 2.0},
+    "features": {"constant": 92.7, "work": 3.7, "features": 2.1},
+    "solve voxelopt": {"constant": 119.8, "work": 39.9, "features": 4.0, "scores": 1.5},
+    "solve convexadam": {"constant": 120.6, "work": 73.6, "features": 4.0, "scores": 1.2},
+    "solve samconvex": {"constant": 125.5, "work": 40.5, "features": 4.1, "scores": 1.2},
+    "refine none": {"constant": 122.2, "work": 38.4, "features": 2.0},
+    "refine local-ncc": {"constant": 146.2, "work": 45.5, "features": 2.1, "refined": 37.3},
+    "refine features": {"constant": 120.0, "work": 36.0, "features": 2.0, "refined": 32.0, "refined features": 4.0},
+    "refine adam": {"constant": 114.6, "work": 100.3, "features": 4.0},
+    "field": {"constant": 225.4, "fixed": 5.6, "work": 8.6, "refined": 6.8},
+    "inverse": {"constant": 345.2, "fixed": 8.0, "moving": 7.0},
+    "warp": {"constant": 312.4, "fixed": 6.7, "moving": 3.1},
+    "inspect": {"constant": 292.8, "fixed": 13.3, "moving": 5.5},
+    "save": {"constant": 287.8, "fixed": 14.3, "moving": 4.0},
+}
+"""By stage: copies of the quantities of `Sizes`; "constant" in MiB."""
+
+ON_DEVICE = ("work", "features", "scores", "refined", "refined features")
+"""Quantities that lie in a GPU's memory where one computes, in the stages of `COMPUTED`; all else is main memory."""
+COMPUTED = ("features", "solve", "refine")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What decides how much memory a registration takes. fixed, moving, work, refined: voxels of the volumes, of the
+    solver's grid and of the finest grid of the refinement, 0 without one. channels: of the features. scores: similarity
+    volumes of the working grid that are held at once, not whole where the solver has coarser cells.
+    """
+
+    fixed: int
+    moving: int
+    work: int
+    refined: int
+    channels: int
+    scores: float
+
+    @classmethod
+    def of(cls, settings: Settings, fixed: int, moving: int, work: int, refined: int, channels: int) -> Sizes:
+        """With the similarity volumes of the method of `settings`."""
+        return cls(fixed, moving, work, refined, channels, score_volumes(settings))
+
+    @property
+    def quantities(self) -> dict[str, float]:
+        """Bytes of one copy of each, float32; of the constant, a MiB."""
+        return {
+            "constant": 2.0**20,
+            "fixed": FLOAT * self.fixed,
+            "moving": FLOAT * self.moving,
+            "work": FLOAT * self.work,
+            "features": FLOAT * self.work * self.channels,
+            "scores": FLOAT * self.work * self.scores,
+            "refined": FLOAT * self.refined,
+            "refined features": FLOAT * self.refined * self.channels,
+        }
+
+
+def score_volumes(settings: Settings) -> float:
+    """Similarity volumes of the whole working grid that the method of `settings` holds at its finest level."""
+    if settings.method == "convexadam":
+        return (2 * settings.convexadam.search_width + 1) ** 3 / settings.convexadam.spacing**3
+    if settings.method == "samconvex":
+        return (2 * settings.samconvex.search_radii[-1] + 1) ** 3 / settings.samconvex.spacing**3
+    return (2 * settings.solver.search_radius + 1) ** 3
+
+
+def stages_of(settings: Settings) -> tuple[str, ...]:
+    """The rows of the table that a registration with `settings` goes through, in their order."""
+    own = {"solve": f"solve {settings.method}", "refine": f"refine {settings.refine}"}
+    return tuple(name for name in COPIES if name in (own.get(name.partition(" ")[0], name),))
+
+
+def stage_bytes(stage: str, sizes: Sizes) -> dict[str, float]:
+    """Bytes of each quantity at the peak of a stage, a row of the table."""
+    quantities = sizes.quantities
+    return {name: copies * quantities[name] for name, copies in COPIES[stage].items()}
