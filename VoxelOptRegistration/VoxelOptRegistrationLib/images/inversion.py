@@ -56,7 +56,7 @@ def invert_displacement(
 def _placed(
     bends: Tensor, errors: Tensor, residual: _Residual, target: Grid, rest: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Displacements (Z, Y, X, 3), mm, float32, and where they are valid (Z, Y, X); rest: their affine part, 4 x 4, by index."""
+    """Displacements (Z, Y, X, 3) float32, mm, and where they are valid (Z, Y, X); rest: their affine part, by index."""
     grid = residual.grid
     inverse = np.zeros((*target.size_zyx, 3), np.float32)
     add_affine_map(inverse, rest)
