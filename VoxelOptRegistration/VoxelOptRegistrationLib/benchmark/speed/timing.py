@@ -16,7 +16,7 @@ import torch
 from ... import kernels
 from ...kernels.runtime import SWITCH
 
-_KERNELS = Path(kernels.__file__).parent
+_KERNELS = os.path.dirname(kernels.__file__) + os.sep
 _NO_KERNELS = ("runtime", "__init__", "launching", "byte_floor")
 """Files of the package that compute nothing on volumes."""
 
@@ -74,21 +74,23 @@ def kernels_off(off: bool) -> Iterator[None]:
 
 
 def kernels_used(call: Callable[[], object]) -> list[str]:
-    """Names of the modules of `kernels` that compute something while `call` runs; found by watching it."""
+    """Names of the modules of `kernels` that compute something while `call` runs; found by watching it, once it has run
+    unwatched, so that compiling is not slowed down.
+    """
     found: set[str] = set()
 
     def watch(frame: FrameType, event: str, _: object) -> None:
-        path = Path(frame.f_code.co_filename)
-        if event == "call" and _KERNELS in path.parents and path.stem not in _NO_KERNELS:
-            found.add(path.stem)
+        if event == "call" and frame.f_code.co_filename.startswith(_KERNELS):
+            found.add(Path(frame.f_code.co_filename).stem)
 
     with kernels_off(False):
+        call()
         sys.setprofile(watch)
         try:
             call()
         finally:
             sys.setprofile(None)
-    return sorted(found)
+    return sorted(found.difference(_NO_KERNELS))
 
 
 def copy_bandwidth(device: str, repeats: int, mebibytes: int = 256) -> float:
