@@ -25,13 +25,11 @@ from VoxelOptRegistrationLib.benchmark.speed.peak_memory import peak_bytes
 from VoxelOptRegistrationLib.benchmark.speed.picture import to_svg
 from VoxelOptRegistrationLib.benchmark.speed.results import Line, Results, Section, to_csv, to_json, to_markdown
 from VoxelOptRegistrationLib.benchmark.speed.scaling import fitted
-from VoxelOptRegistrationLib.benchmark.speed.solver import TASKS, Task, one_way
+from VoxelOptRegistrationLib.benchmark.speed.solver import TASKS, Task, least_bytes
 from VoxelOptRegistrationLib.benchmark.speed.timing import Timed, in_turn, kernels_used
-from VoxelOptRegistrationLib.benchmark.speed.traffic import solve_bytes
 from VoxelOptRegistrationLib.benchmark.table import DONE, FAILED, Row
 from VoxelOptRegistrationLib.interruption import Interruption
 from VoxelOptRegistrationLib.kernels.runtime import SWITCH, numba_serves
-from VoxelOptRegistrationLib.options import VoxelOptOptions
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -95,7 +93,7 @@ def test_the_solver_beside_its_reference(setting: Setting, monkeypatch: pytest.M
     literal, plain = lines["literal reference, one way"], lines["plain torch, one way"]
     assert plain["times_literal"] == pytest.approx(literal["seconds"] / plain["seconds"])
     assert plain["over_floor"] == pytest.approx(1e3 * plain["seconds"] / plain["floor_ms"])
-    assert plain["floor_ms"] == pytest.approx(1e3 * solve_bytes((16, 12, 16), 3, one_way()) / bandwidth)
+    assert plain["floor_ms"] == pytest.approx(1e3 * least_bytes((16, 12, 16), 3) / bandwidth)
     for kind, values in lines.items():
         if kind.startswith("kernels"):
             assert values["times_plain"] == pytest.approx(
@@ -183,16 +181,6 @@ def test_peak_memory_is_that_of_the_call() -> None:
     if peak is None:
         pytest.skip("this system does not tell peak memory")
     assert 0.95 * size < peak < 1.2 * size
-
-
-def test_traffic_of_one_level_is_the_hand_count() -> None:
-    options = VoxelOptOptions(
-        levels=1, squarings=7, subvoxel_rounds=0, couplings=(0.1, 1.0), passes=2, prefilter_passes=1
-    )
-    # scores and entropy: 2 x 5 in, 27 + 1 out; pre-filter: 27 + entropy in, 27 out; three best: 27 and twice the
-    # smooth field in, 3 out each; 3 x 2 smoothing passes: 3 + entropy in, 3 out; 7 squarings: 3 in, 3 out
-    floats = (10 + 28) + (28 + 27) + (3 * 30 + 2 * 3) + 6 * (4 + 3) + 7 * 6
-    assert solve_bytes((8, 10, 12), 5, options) == 4 * 960 * floats
 
 
 @given(st.integers(1, 4), st.floats(0.5, 2.0), st.floats(1e-6, 1e-3))

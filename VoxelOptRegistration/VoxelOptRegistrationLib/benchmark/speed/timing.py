@@ -91,11 +91,3 @@ def kernels_used(call: Callable[[], object]) -> list[str]:
         finally:
             sys.setprofile(None)
     return sorted(found.difference(_NO_KERNELS))
-
-
-def copy_bandwidth(device: str, repeats: int, mebibytes: int = 256) -> float:
-    """Bytes read and written per second when a large array is copied, the best of `repeats`."""
-    source = torch.ones(mebibytes << 18, device=device)
-    target = torch.empty_like(source)
-    timed = in_turn({"copy": Timed(lambda: target.copy_(source), False, repeats)}, device)
-    return 2 * source.numel() * source.element_size() / timed["copy"]
