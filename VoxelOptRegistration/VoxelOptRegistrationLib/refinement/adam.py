@@ -17,7 +17,7 @@ from torch import Tensor
 from ..features.mind import box_mean
 from ..fields.algebra import compose
 from ..fields.folds import make_invertible
-from ..fields.sampling import warp
+from ..fields.sampling import identity_grid, sample, warp
 from ..options import AdamOptions, Border, Comparison, Hyperprior, Regulariser, Unit
 from ..solvers.boxes import box_smooth
 from ..solvers.cells import (
@@ -132,10 +132,11 @@ class _Match:
     @classmethod
     def of(cls, fixed: Level, moving: Level, options: AdamOptions) -> _Match:
         """Interpolating at the voxels themselves rounds; the fixed features take the same error on, so that a perfect
-        match has no gradient at all, which Adam would blow up.
+        match has no gradient at all, which Adam would blow up. It has to be the error of the differentiable warp.
         """
-        still = torch.zeros_like(fixed.features[:1]).expand(3, -1, -1, -1)
-        rounding = moving.features - warp(moving.features, still, options.border)
+        depth, height, width = fixed.features.shape[1:]
+        still = identity_grid((depth, height, width), fixed.features.device, fixed.features.dtype)
+        rounding = moving.features - sample(moving.features, still, options.border)
         shares = [None if level.trust is None else level.trust.to(rounding.dtype) for level in (fixed, moving)]
         return cls(fixed.features - rounding, moving.features, shares[0], shares[1], options)
 
