@@ -32,7 +32,8 @@ def body_mask(image: sitk.Image, background: float | None = None) -> np.ndarray:
     low, high = _darkness(values[known]), np.percentile(values[known], 99.5)
     bright = open_in_plane((values > low + THRESHOLD * (high - low)) & known)
     parts = sitk.ConnectedComponent(sitk.GetImageFromArray(bright.astype(np.uint8)))
-    largest = close(sitk.GetArrayViewFromImage(sitk.RelabelComponent(parts, sortByObjectSize=True)) == 1)
+    parts = sitk.RelabelComponent(parts, sortByObjectSize=True)
+    largest = close(sitk.GetArrayViewFromImage(parts) == 1)
     objects = sitk.GetImageFromArray(largest.astype(np.uint8))
     filled = [sitk.BinaryFillhole(objects[:, :, k], fullyConnected=False) for k in range(objects.GetDepth())]
     body = sitk.JoinSeries(filled)
