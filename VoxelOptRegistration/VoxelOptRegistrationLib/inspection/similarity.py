@@ -11,6 +11,8 @@ import SimpleITK as sitk
 from ..images.ends import values_at_ends
 
 BINS = 48
+_LEAST_RANGE = 1e-30
+"""Bins of a smaller range are beyond float32's numbers."""
 _PART = 1 << 20
 """Values."""
 
@@ -95,10 +97,10 @@ def _parts(size: int) -> Iterator[slice]:
 
 
 def _bin_scale(values: np.ndarray) -> tuple[float, float]:
-    """Where the first bin starts and how many bins there are per unit."""
+    """Where the first bin starts and how many bins there are per unit; 0 where values hardly differ."""
     step = max(1, values.size // 500_000)
     low, high = np.percentile(values[::step], (0.5, 99.5))
-    return float(low), float(BINS / (high - low)) if high > low else 0.0
+    return float(low), float(BINS / (high - low)) if high - low > _LEAST_RANGE else 0.0
 
 
 def _bins(values: np.ndarray, low: float, scale: float) -> np.ndarray:
