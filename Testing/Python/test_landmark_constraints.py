@@ -42,7 +42,7 @@ def bent(phantom: Phantom) -> Result:
 
 def errors(result: Result, phantom: Phantom, take: slice) -> np.ndarray:
     """Distances, mm, at landmarks of the phantom, through the displacement alone."""
-    image = sitk.GetImageFromArray(result.displacement, isVector=True)
+    image = sitk.GetImageFromArray(result.displacement.astype(np.float64), isVector=True)
     image.CopyInformation(phantom.fixed)
     transform = sitk.DisplacementFieldTransform(image)
     moved = np.array([transform.TransformPoint(p) for p in phantom.fixed_landmarks.points[take].tolist()])
