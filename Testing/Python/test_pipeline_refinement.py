@@ -138,8 +138,11 @@ def test_progress_rises_through_both_grids_and_each_is_shown(phantom: Phantom, r
     points = [phantom.fixed_landmarks.points, phantom.moving_landmarks.points]
     errors = [error_through(sitk.DisplacementFieldTransform(sitk.Image(p)), points) for p in refined.previews]
     assert len(errors) >= 4
-    assert errors[-1] == pytest.approx(refined.error, rel=0.05)
     assert errors[-1] < errors[0]
+    last = sitk.GetArrayFromImage(refined.previews[-1])
+    steps = [round(a / b) for a, b in zip(refined.previews[-1].GetSpacing(), phantom.fixed.GetSpacing(), strict=True)]
+    x, y, z = (slice(None, None, step) for step in steps)
+    np.testing.assert_allclose(last, refined.result.displacement[z, y, x], atol=1e-3)
 
 
 def test_orientation_and_storage_do_not_matter(phantom: Phantom, by_correlation: Run) -> None:
