@@ -4,7 +4,7 @@
 
 DIR holds the folders liver_mr, brain_t1, lung_ct and abdomen_ct. Every volume is deformed by random smooth
 diffeomorphisms of several sizes and degraded (noise, gain, local contrast), and registered to what it was with its
-preset on a small working grid (`known_deformations`). FOLDER keeps what was measured, so that a run that was stopped
+preset (`known_deformations`). FOLDER keeps what was measured, so that a run that was stopped
 goes on. The last seed tests what the others calibrate; other scans, and the liver's real landmarks, are never
 calibrated on. --write puts the calibrations into the package and the tables into Docs/Confidence.md.
 """
@@ -43,22 +43,21 @@ SAMPLES = 6000
 
 @dataclass(frozen=True)
 class Scan:
-    """A volume below the data folder, its preset, the working grid's voxels; whether it may calibrate."""
+    """A volume below the data folder and its preset; whether it may calibrate."""
 
     path: str
     preset: str
-    voxels: int
     calibrates: bool = True
 
 
 SCANS = {
-    "liver": Scan("liver_mr/fixed.nii.gz", "liver-mr", 80_000),
-    "abdomen": Scan("abdomen_ct/ct.nii.gz", "abdomen-ct", 120_000),
-    "lung": Scan("lung_ct/fixed.nii.gz", "lung-ct", 100_000),
-    "brain": Scan("brain_t1/fixed.nii.gz", "brain-mr", 60_000),
-    "liver2": Scan("liver_mr/moving_phase6.nii.gz", "liver-mr", 80_000, False),
-    "lung2": Scan("lung_ct/moving.nii.gz", "lung-ct", 100_000, False),
-    "brain2": Scan("brain_t1/moving.nii.gz", "brain-mr", 60_000, False),
+    "liver": Scan("liver_mr/fixed.nii.gz", "liver-mr"),
+    "abdomen": Scan("abdomen_ct/ct.nii.gz", "abdomen-ct"),
+    "lung": Scan("lung_ct/fixed.nii.gz", "lung-ct"),
+    "brain": Scan("brain_t1/fixed.nii.gz", "brain-mr"),
+    "liver2": Scan("liver_mr/moving_phase6.nii.gz", "liver-mr", False),
+    "lung2": Scan("lung_ct/moving.nii.gz", "lung-ct", False),
+    "brain2": Scan("brain_t1/moving.nii.gz", "brain-mr", False),
 }
 OTHER_SEED = 10
 
@@ -123,7 +122,7 @@ def measure(case: Case, data: Path, keep: Path) -> Measured:
     path = keep / f"{case.name}.npz"
     if not path.exists():
         scan = SCANS[case.scan]
-        found = register_known(data / scan.path, scan.preset, case.deformation, scan.voxels)
+        found = register_known(data / scan.path, scan.preset, case.deformation)
         evidence = {name: getattr(found.evidence, name).numpy().astype(np.float16) for name in BOTH_WAYS}
         np.savez(path, **evidence, body=found.body, error=found.error.astype(np.float16), spacing=found.spacing)
         print(f"{case.name:12} error {found.error[found.body].mean():.2f} mm", flush=True)
@@ -192,12 +191,11 @@ def calibration(name: str, samples: Samples, settings: Settings, about: dict[str
     return Calibration(name, measured, samples.model(BOTH_WAYS), samples.model(ONE_WAY))
 
 
-def at_landmarks(data: Path, phase: int, voxels: int) -> tuple[np.ndarray, np.ndarray]:
+def at_landmarks(data: Path, phase: int) -> tuple[np.ndarray, np.ndarray]:
     """The liver's breathing, really registered: expected errors at the landmarks of a phase and theirs, mm."""
     names = ("fixed", f"moving_phase{phase}")
     fixed, moving = (sitk.ReadImage(str(data / f"liver_mr/{name}.nii.gz")) for name in names)
-    settings = load_preset("liver-mr")
-    settings = dataclasses.replace(settings, device="cpu", grid=dataclasses.replace(settings.grid, max_voxels=voxels))
+    settings = dataclasses.replace(load_preset("liver-mr"), device="cpu")
     result = register(Inputs(fixed, moving), settings)
     points, truth = (
         np.loadtxt(data / f"liver_mr/{name}_landmarks.csv", delimiter=",", skiprows=1, usecols=(1, 2, 3))
@@ -281,7 +279,7 @@ def main() -> None:
             calibrated.write(CALIBRATION_FOLDER)
     lines = [LANDMARK_HEAD]
     for phase in (6, 9):
-        expected, errors = at_landmarks(arguments.data, phase, SCANS["liver"].voxels)
+        expected, errors = at_landmarks(arguments.data, phase)
         ranks = f"{rank_correlation(expected, errors):.2f} | {detection(expected, errors > LARGE_MM):.2f}"
         lines.append(f"| {phase} | {errors.size} | {errors.mean():.2f} | {expected.mean():.2f} | {ranks} |")
     text += f"\n\n{LANDMARKS}\n\n" + "\n".join(lines) + "\n"

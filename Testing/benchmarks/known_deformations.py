@@ -112,13 +112,13 @@ def original(path: Path, background: float | None) -> tuple[sitk.Image, sitk.Ima
     return volume, body
 
 
-def register_known(path: Path, preset: str, deformation: Deformation, voxels: int) -> Measured:
-    """Deform the volume of `path`, register it to the original with `preset` on a working grid of up to `voxels`, and
-    measure the error. The volumes stay aligned as they are: only the deformation is looked for.
+def register_known(path: Path, preset: str, deformation: Deformation) -> Measured:
+    """Deform the volume of `path`, register it to the original with `preset`, and measure the error.
+
+    The volumes stay aligned as they are: only the deformation is looked for.
     """
-    settings = load_preset(preset)
+    settings = dataclasses.replace(load_preset(preset), device="cpu")
     fixed, body = original(path, settings.background)
-    settings = dataclasses.replace(settings, device="cpu", grid=dataclasses.replace(settings.grid, max_voxels=voxels))
     grid = Grid.of(fixed).with_spacing(VELOCITY_SPACING)
     truth, back = (world_vectors(field.numpy(), grid) for field in random_mapping(grid, deformation))
     moved = warp_image(fixed, fixed, displacement_transform(back, grid), default=float(_floor(fixed)))
