@@ -33,7 +33,7 @@ def compiles(*tensors: Tensor | None) -> bool:
 
 
 def numba_serves() -> bool:
-    """Whether numba is installed and not switched off."""
+    """Whether numba is installed, can compile and is not switched off."""
     return os.environ.get(SWITCH) != "torch" and _numba_version() is not None
 
 
@@ -116,8 +116,12 @@ def _numba_version() -> str | None:
         import numba
 
         from .loops import compiled  # noqa: F401
+
+        works = numba.njit(lambda number: number + 1)(1) == 2
     except Exception:
         return None  # Installed, but not for this Python or numpy, or not whole: it fails in many ways.
+    if not works:
+        return None
     return str(numba.__version__)
 
 
