@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .loop_cache import keep_loops
+
 SWITCH = "VOXELOPT_KERNELS"
 """Environment variable: "torch" does without compiled loops and fused kernels."""
 
@@ -113,6 +115,7 @@ def _numba_version() -> str | None:
     if importlib.util.find_spec("numba") is None:
         return None
     try:
+        keep_loops()
         import numba
 
         from .loops import compiled  # noqa: F401
