@@ -223,13 +223,17 @@ def test_grids_become_coarser_until_it_goes(problem: Problem, monkeypatch: pytes
     assert len(found.notes) == 1 and "ran out of memory" in found.notes[0] and found.grid.title in found.notes[0]
 
 
-def test_the_cpu_comes_after_the_gpus_coarsest_grid(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cpu_comes_after_the_gpus_coarsest_grid_with_what_was_asked_for(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tries = exhausted(2, monkeypatch)
     on_gpu = dataclasses.replace(problem, device=Device("cuda:0", "GPU", 2**33, 2**33))
     monkeypatch.setattr(fallbacks, "_FEWEST_VOXELS", 15_000)
     found = solve_within_memory(on_gpu, plan_for(on_gpu), Stopwatch())
     assert [name for name, _ in tries] == ["cuda:0", "cuda:0", "cpu"]
     assert found.problem.device.name == "cpu" and "on CPU" in found.notes[-1]
+    assert tries[1][1] < tries[0][1] == tries[2][1] and found.problem.settings == problem.settings
+    assert ["less exact" in note for note in found.notes] == [True, False]
 
 
 def test_in_the_end_it_is_an_error(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
