@@ -108,6 +108,13 @@ def test_volumes_that_alone_need_more_are_told() -> None:
     assert make_plan(large, large, 12, Settings(), budget_of(100_000)).note is None
 
 
+def test_an_apple_gpu_shares_main_memory() -> None:
+    on_mps = Device("mps", "Apple GPU", ON_CPU.free_bytes, ON_CPU.total_bytes)
+    for settings in (Settings(), Settings(memory_gib=2.0)):
+        mine, cpus = Budget.of(on_mps, settings), Budget.of(ON_CPU, settings)
+        assert mine.device is None and mine.main == pytest.approx(cpus.main, abs=64 * MIB)
+
+
 sizes_strategy = st.builds(
     Sizes,
     *(st.integers(0, 10**8) for _ in range(4)),

@@ -22,8 +22,8 @@ _UNLIMITED = 2**62
 
 @dataclass(frozen=True)
 class Budget:
-    """Bytes that a registration may take besides what its process already has: of main memory and, where a GPU
-    computes, of that, else None. resident: bytes that the process has, None where the system does not tell.
+    """Bytes that a registration may take besides what its process already has: of main memory and, where a GPU with
+    memory of its own computes, of that, else None. resident: bytes that the process has, None where the system does not tell.
     """
 
     main: int
@@ -33,11 +33,11 @@ class Budget:
     @classmethod
     def of(cls, device: Device, settings: Settings) -> Budget:
         """What `settings` allow, or the usual share of what is free now. The option is of the device that computes; on
-        the CPU the whole process has to keep to it.
+        the CPU, and on an Apple GPU, whose memory is main memory, the whole process has to keep to it.
         """
         resident = resident_memory()
         allowed = round(settings.memory_gib * 2**30)
-        if device.name == "cpu":
+        if device.name in ("cpu", "mps"):
             own = allowed - (resident or 0) if allowed else int(device.free_bytes * USABLE_SHARE)
             return cls(max(own, 0), None, resident)
         own = min(allowed, device.free_bytes) if allowed else int(device.free_bytes * USABLE_SHARE)
