@@ -22,7 +22,7 @@ from VoxelOptRegistrationLib.devices import Device, choose_device
 from VoxelOptRegistrationLib.errors import ComputationError, InputError, OutOfMemory
 from VoxelOptRegistrationLib.fallbacks import solve_within_memory
 from VoxelOptRegistrationLib.memory_plan import Budget, Plan, make_plan, predict
-from VoxelOptRegistrationLib.memory_terms import COPIES, Sizes, stages_of
+from VoxelOptRegistrationLib.memory_terms import COMPUTED, COPIES, Sizes, stages_of
 from VoxelOptRegistrationLib.options import ConvexAdamOptions, DescentOptions, GridOptions, SAMConvexOptions, Settings
 from VoxelOptRegistrationLib.phantom import make_phantom
 from VoxelOptRegistrationLib.presets import REFINEMENTS, SOLVERS
@@ -99,6 +99,24 @@ def test_far_too_little_memory_names_the_largest_grid_that_fits() -> None:
             plan_of(enough, refine="none")
             enough *= 0.8
     assert "grid.max_voxels" in caught.value.remedy and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mib", [0, 0.5, 50, 150])
+def test_what_gives_more_memory_is_named_and_how_much_is_needed(mib: float) -> None:
+    """What the computation takes on any grid counts: 150 MiB are more than a small grid's own share."""
+    for changes, remedy in ({}, "Close other programs"), ({"memory_gib": 1.0}, "Raise memory_gib"):
+        with pytest.raises(ComputationError) as caught:
+            plan_of(mib, **changes)
+        assert caught.value.remedy.startswith(remedy)
+        shown = f"{mib * 1024:.0f} KiB" if mib < 1 else f"{mib:.1f} MiB"
+        least = max(
+            size
+            for stage, size in predict(Sizes.of(Settings(), 0, 0, 512, 0, 12), Settings())[0].items()
+            if stage.startswith(COMPUTED)
+        )
+        assert shown in caught.value.text
+        if mib < 100:
+            assert f"{least / MIB:.1f} MiB are needed" in caught.value.text
 
 
 def test_volumes_that_alone_need_more_are_told() -> None:
