@@ -116,6 +116,9 @@ class Server:
             self._channel.send(Log(READY))
         except RegistrationError as error:
             self._channel.send(Failure(0, error.kind, error.text, error.remedy))
+        except Exception as error:
+            # A job that meets the same trouble reports it.
+            self._channel.send(Log(f"Getting ready failed: {type(error).__name__}: {error}"))
 
     def _register(self, message: Register) -> None:
         try:
