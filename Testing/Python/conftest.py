@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from VoxelOptRegistrationLib.kernels.loop_cache import keep_loops
 
 if TYPE_CHECKING:
     from host import Host
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODULE = REPOSITORY / "VoxelOptRegistration"
+keep_loops()  # One folder for every test and the processes that it starts, whatever home it gives them.
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from conftest import Command
+from VoxelOptRegistrationLib.memory_plan import USABLE_SHARE, predict
+from VoxelOptRegistrationLib.memory_terms import COMPUTED, Sizes
+from VoxelOptRegistrationLib.presets import load_preset
 
 RNG = np.random.default_rng(1)
 NOISE = RNG.normal(size=(16, 16, 16)).astype(np.float32)
@@ -213,15 +216,20 @@ def test_torch_missing_or_broken(
     assert said in line and "install" in line
 
 
-@pytest.mark.parametrize("kib", [300, 1200])
-def test_too_little_memory(voxelopt: Command, phantom_files: dict[str, Path], tmp_path: Path, kib: int) -> None:
-    """A computer that says it has next to no memory left: the message names what fits."""
+@pytest.mark.parametrize(("voxels", "said"), [(0, "smallest grid"), (2000, "largest grid that fits")])
+def test_too_little_memory(
+    voxelopt: Command, phantom_files: dict[str, Path], tmp_path: Path, voxels: int, said: str
+) -> None:
+    """A computer that says it has memory left for a working grid of so few voxels: the message names what fits."""
+    settings = load_preset("generic")
+    needed = predict(Sizes.of(settings, 0, 0, voxels, 0, 12), settings)[0]
+    free = max(size for stage, size in needed.items() if stage.startswith(COMPUTED)) / USABLE_SHARE
     (tmp_path / "sitecustomize.py").write_text(
-        f"from VoxelOptRegistrationLib import system_memory\nsystem_memory.free_memory = lambda: {kib * 1024}\n"
+        f"from VoxelOptRegistrationLib import system_memory\nsystem_memory.free_memory = lambda: {round(free)}\n"
     )
     arguments = (phantom_files["fixed"], phantom_files["moving"], "--align", "none")
     line = check(voxelopt, tmp_path, *arguments, code=3, python_path=tmp_path)
-    assert ("largest grid that fits" if kib == 1200 else "smallest grid") in line and "voxels" in line
+    assert said in line and "voxels" in line and "Close other programs" in line and " 0 " not in line
 
 
 def test_output_folder_is_a_file(voxelopt: Command, good: Path, tmp_path: Path) -> None:

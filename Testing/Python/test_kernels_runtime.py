@@ -16,6 +16,14 @@ BROKEN = {
     "half removed": "",
     "without what is needed": "__version__ = '0.1'",
     "of another kind": "__version__ = '9'\ndef njit(**options): raise TypeError('unexpected keyword')",
+    "without a compiler": """
+__version__ = '0.61'
+class Dispatcher:
+    _cache = None
+    def __call__(self, *given): raise RuntimeError('no target for this processor')
+def njit(*given, **options): return Dispatcher() if given else njit.__wrapped__
+njit.__wrapped__ = lambda loop: Dispatcher()
+""",
 }
 CODE = """
 import sys

@@ -22,7 +22,7 @@ from VoxelOptRegistrationLib.devices import Device, choose_device
 from VoxelOptRegistrationLib.errors import ComputationError, InputError, OutOfMemory
 from VoxelOptRegistrationLib.fallbacks import solve_within_memory
 from VoxelOptRegistrationLib.memory_plan import Budget, Plan, make_plan, predict
-from VoxelOptRegistrationLib.memory_terms import COPIES, Sizes, stages_of
+from VoxelOptRegistrationLib.memory_terms import COMPUTED, COPIES, Sizes, stages_of
 from VoxelOptRegistrationLib.options import ConvexAdamOptions, DescentOptions, GridOptions, SAMConvexOptions, Settings
 from VoxelOptRegistrationLib.phantom import make_phantom
 from VoxelOptRegistrationLib.presets import REFINEMENTS, SOLVERS
@@ -101,11 +101,36 @@ def test_far_too_little_memory_names_the_largest_grid_that_fits() -> None:
     assert "grid.max_voxels" in caught.value.remedy and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("mib", [0, 0.5, 50, 150])
+def test_what_gives_more_memory_is_named_and_how_much_is_needed(mib: float) -> None:
+    """What the computation takes on any grid counts: 150 MiB are more than a small grid's own share."""
+    for changes, remedy in ({}, "Close other programs"), ({"memory_gib": 1.0}, "Raise memory_gib"):
+        with pytest.raises(ComputationError) as caught:
+            plan_of(mib, **changes)
+        assert caught.value.remedy.startswith(remedy)
+        shown = f"{mib * 1024:.0f} KiB" if mib < 1 else f"{mib:.1f} MiB"
+        least = max(
+            size
+            for stage, size in predict(Sizes.of(Settings(), 0, 0, 512, 0, 12), Settings())[0].items()
+            if stage.startswith(COMPUTED)
+        )
+        assert shown in caught.value.text
+        if mib < 100:
+            assert f"{least / MIB:.1f} MiB are needed" in caught.value.text
+
+
 def test_volumes_that_alone_need_more_are_told() -> None:
     large = sitk.Image([512, 512, 300], sitk.sitkUInt8)
     plan = make_plan(large, large, 12, Settings(), budget_of(1500))
     assert plan.note is not None and "1.5 GiB can be used" in plan.note
     assert make_plan(large, large, 12, Settings(), budget_of(100_000)).note is None
+
+
+def test_an_apple_gpu_shares_main_memory() -> None:
+    on_mps = Device("mps", "Apple GPU", ON_CPU.free_bytes, ON_CPU.total_bytes)
+    for settings in (Settings(), Settings(memory_gib=2.0)):
+        mine, cpus = Budget.of(on_mps, settings), Budget.of(ON_CPU, settings)
+        assert mine.device is None and mine.main == pytest.approx(cpus.main, abs=64 * MIB)
 
 
 sizes_strategy = st.builds(
@@ -223,13 +248,17 @@ def test_grids_become_coarser_until_it_goes(problem: Problem, monkeypatch: pytes
     assert len(found.notes) == 1 and "ran out of memory" in found.notes[0] and found.grid.title in found.notes[0]
 
 
-def test_the_cpu_comes_after_the_gpus_coarsest_grid(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cpu_comes_after_the_gpus_coarsest_grid_with_what_was_asked_for(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tries = exhausted(2, monkeypatch)
     on_gpu = dataclasses.replace(problem, device=Device("cuda:0", "GPU", 2**33, 2**33))
     monkeypatch.setattr(fallbacks, "_FEWEST_VOXELS", 15_000)
     found = solve_within_memory(on_gpu, plan_for(on_gpu), Stopwatch())
     assert [name for name, _ in tries] == ["cuda:0", "cuda:0", "cpu"]
     assert found.problem.device.name == "cpu" and "on CPU" in found.notes[-1]
+    assert tries[1][1] < tries[0][1] == tries[2][1] and found.problem.settings == problem.settings
+    assert ["less exact" in note for note in found.notes] == [True, False]
 
 
 def test_in_the_end_it_is_an_error(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,7 +185,8 @@ def test_numba_is_offered_once_and_the_process_starts_anew_with_it(panel: Panel)
     panel.host.packages.installed["numba"] = None
     panel.host.dialogs.answers.append(press("Ok"))
     panel.run()
-    assert panel.host.packages.requests == [("pip", ["install", "numba>=0.61", f"numpy=={np.__version__}"])]
+    asked = ["--only-binary", "numba,llvmlite", "numba>=0.61", f"numpy=={np.__version__}"]
+    assert panel.host.packages.requests == [("pip", ["install", *asked])]
     assert len(panel.host.dialogs.shown) == 1 and "Without it everything works" in panel.host.dialogs.shown[0]
     assert panel.widget.logic._client.pid != process
     panel.run()

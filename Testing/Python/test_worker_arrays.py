@@ -45,6 +45,17 @@ def test_truncated_or_missing_file_is_an_error_not_a_crash(tmp_path: Path) -> No
         take_array(tmp_path, image.array)
 
 
+def test_a_file_that_cannot_be_deleted_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def held(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "in use by another program", str(path))
+
+    image = write_array(tmp_path, "volume", np.arange(120.0).reshape(4, 5, 6), np.eye(4))
+    monkeypatch.setattr(Path, "unlink", held)
+    taken = take_array(tmp_path, image.array)
+    (tmp_path / "volume").write_bytes(b"\0" * 960)
+    assert np.array_equal(taken.ravel(), np.arange(120.0)) and taken.flags.writeable
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are a POSIX matter")
 def test_file_that_cannot_be_written_whole_is_removed(tmp_path: Path) -> None:
     import resource

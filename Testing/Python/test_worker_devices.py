@@ -33,7 +33,9 @@ def test_the_process_finds_what_torch_finds_here(tmp_path: Path) -> None:
     assert all(0 < device.free_bytes <= device.total_bytes for device in answer.devices)
 
 
-def test_without_torch_the_answer_is_why(tmp_path: Path) -> None:
+@pytest.mark.parametrize("warmed", [False, True])
+def test_without_torch_the_answer_is_why(tmp_path: Path, warmed: bool) -> None:
+    """Also where getting ready finds it first, and the process is given up while it is asked."""
     hidden = tmp_path / "path"
     (hidden / "torch").mkdir(parents=True)
     (hidden / "torch" / "__init__.py").write_text("raise OSError('libtorch.so is missing')")
@@ -45,6 +47,8 @@ def test_without_torch_the_answer_is_why(tmp_path: Path) -> None:
     jobs = tmp_path / "jobs"
     jobs.mkdir()
     with WorkerClient(folder=jobs, entry=[str(entry)]) as client:
+        if warmed:
+            client.warm()
         answer = ask(client)
     assert answer.devices == () and answer.error is not None and answer.error.kind == "dependency"
     assert "libtorch.so is missing" in answer.error.text and answer.error.remedy

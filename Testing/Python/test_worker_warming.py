@@ -90,6 +90,28 @@ def test_what_goes_wrong_is_left_to_the_first_job(tmp_path: Path) -> None:
     assert said[0]["type"] == "hello" and said[1] == {"type": "log", "text": READY}
 
 
+def test_no_error_of_getting_ready_ends_the_process(tmp_path: Path) -> None:
+    entry = tmp_path / "entry.py"
+    entry.write_text(
+        f"""
+import sys
+sys.path.insert(0, {str(STAND_IN.parent)!r})
+from worker_stand_in import compute
+from VoxelOptRegistrationLib.worker.server import serve
+def warm(wanted):
+    raise ValueError("a library of an odd version")
+sys.exit(serve(compute=compute, warm=warm))
+"""
+    )
+    jobs = tmp_path / "jobs"
+    jobs.mkdir()
+    with WorkerClient(environment=command_environment(), folder=jobs, entry=[str(entry)]) as client:
+        client.warm()
+        until(lambda: client.poll(0.05) or client.pid is not None)
+        pid = client.pid
+        assert client.register(request()).wait(60) is JobState.DONE and client.pid == pid
+
+
 @pytest.mark.parametrize("patience", [0, 3])
 def test_a_job_that_comes_ends_it_between_two_steps(patience: int) -> None:
     asked = 0

@@ -37,6 +37,7 @@ def solve_within_memory(problem: Problem, plan: Plan, clock: Stopwatch) -> Solve
 
     Raises `OutOfMemory` where nothing more can be given up.
     """
+    asked, finest = problem, plan.work.voxels
     notes: list[str] = []
     tries = 1
     while True:
@@ -53,8 +54,9 @@ def solve_within_memory(problem: Problem, plan: Plan, clock: Stopwatch) -> Solve
         # Outside the handler: the error's traceback holds what the computation had in memory.
         give_back()
         tries += 1
-        problem, plan = _smaller(problem, plan) if tries > 1 else _on_processor(problem)
-        notes.append(f"{said} It went on {_how(problem, plan)}, so the result may be less exact.")
+        problem, plan = _smaller(problem, plan) if tries > 1 else _on_processor(asked)
+        loss = ", so the result may be less exact" if plan.work.voxels < finest else ""
+        notes.append(f"{said} It went on {_how(problem, plan)}{loss}.")
         problem.watcher.log(notes[-1])
 
 
@@ -64,6 +66,7 @@ def _smaller(problem: Problem, plan: Plan) -> tuple[Problem, Plan]:
 
 
 def _on_processor(problem: Problem) -> tuple[Problem, Plan]:
+    """With the settings that `problem` has: main memory may be larger than the GPU's."""
     return _planned(dataclasses.replace(problem, device=choose_device("cpu")))
 
 

@@ -22,8 +22,9 @@ _UNLIMITED = 2**62
 
 @dataclass(frozen=True)
 class Budget:
-    """Bytes that a registration may take besides what its process already has: of main memory and, where a GPU
-    computes, of that, else None. resident: bytes that the process has, None where the system does not tell.
+    """Bytes that a registration may take besides what its process already has: of main memory and, where a GPU with
+    memory of its own computes, of that, else None. resident: bytes that the process has, None where the system does not
+    tell.
     """
 
     main: int
@@ -33,11 +34,11 @@ class Budget:
     @classmethod
     def of(cls, device: Device, settings: Settings) -> Budget:
         """What `settings` allow, or the usual share of what is free now. The option is of the device that computes; on
-        the CPU the whole process has to keep to it.
+        the CPU, and on an Apple GPU, whose memory is main memory, the whole process has to keep to it.
         """
         resident = resident_memory()
         allowed = round(settings.memory_gib * 2**30)
-        if device.name == "cpu":
+        if device.name in ("cpu", "mps"):
             own = allowed - (resident or 0) if allowed else int(device.free_bytes * USABLE_SHARE)
             return cls(max(own, 0), None, resident)
         own = min(allowed, device.free_bytes) if allowed else int(device.free_bytes * USABLE_SHARE)
@@ -129,7 +130,7 @@ def refinement_grids(
     """The grids of the composed steps and the number of steps on each; coarser, down to the solver's budget, where the
     memory asks for it. sizes: with the working grid's, without refined ones.
     """
-    affordable = _affordable(sizes, settings, budget, "refined")[0]
+    affordable = _affordable(sizes, settings, budget, "refined").voxels
     stages = []
     for scale, iterations in zip(settings.descent.scales, settings.descent.iterations, strict=True):
         wanted = min(round(scale * settings.grid.max_voxels), LARGEST_BUDGET)
@@ -140,15 +141,29 @@ def refinement_grids(
 
 
 def _working_grid(fixed: sitk.Image, empty: Sizes, settings: Settings, budget: Budget) -> Grid:
-    """Stages that the volumes alone already fill do not count: no grid would help them, and the plan's note tells."""
-    _, available, needed = _affordable(empty, settings, budget, "work")
-    return plan_working_grid(fixed, settings.grid, available, needed)
-
-
-def _affordable(sizes: Sizes, settings: Settings, budget: Budget, what: str) -> tuple[int, int, int]:
-    """Voxels of the grid `what` ("work" or "refined") that the tightest stage of the computation can take, the bytes
-    that are left for them there, and what each takes.
+    """Only the stages that compute on it count: no grid would help where the volumes alone need too much, and the
+    plan's note tells.
     """
+    tightest = _affordable(empty, settings, budget, "work")
+    remedy = "Raise memory_gib" if settings.memory_gib else "Close other programs"
+    if settings.memory_gib and budget.device is not None:
+        remedy += ", close other programs"
+    each, taken = tightest.bytes_per_voxel, tightest.taken
+    return plan_working_grid(fixed, settings.grid, tightest.limit, each, taken_bytes=taken, remedy=remedy)
+
+
+@dataclass(frozen=True)
+class _Tightest:
+    """voxels that the tightest stage can take: limit - taken bytes, at bytes_per_voxel."""
+
+    voxels: int
+    limit: int
+    taken: int
+    bytes_per_voxel: int
+
+
+def _affordable(sizes: Sizes, settings: Settings, budget: Budget, what: str) -> _Tightest:
+    """Which stage of the computation can take the fewest voxels of the grid `what` ("work" or "refined")."""
     on_gpu = budget.device is not None
     more = dataclasses.replace(sizes, **{what: getattr(sizes, what) + 1_000_000})
     bare, filled = (predict(each, settings, on_gpu) for each in (sizes, more))
@@ -157,9 +172,9 @@ def _affordable(sizes: Sizes, settings: Settings, budget: Budget, what: str) -> 
         for stage, size in before.items():
             each = -(-(after[stage] - size) // 1_000_000)
             if limit is not None and each > 0 and stage.partition(" ")[0] in COMPUTED:
-                left = max(limit - size, 0)
-                found.append((left // each, left, each))
-    return min(found, default=(LARGEST_BUDGET, _UNLIMITED, 1))
+                found.append(_Tightest(max(limit - size, 0) // each, limit, size, each))
+    unlimited = _Tightest(LARGEST_BUDGET, _UNLIMITED, 0, 1)
+    return min(found, key=lambda stage: (stage.voxels, -stage.taken), default=unlimited)
 
 
 def coarser(settings: Settings, work: Grid) -> Settings:

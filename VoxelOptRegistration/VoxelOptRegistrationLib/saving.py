@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from .images.displacement import displacement_transform
 from .images.grid import Grid
-from .images.writing import write_image, write_transform
+from .images.writing import reserve, write_image, write_transform
 from .inspection.pictures import Gallery, draw_gallery
 from .inspection.report import write_report
 from .pipeline import Inputs, Result
@@ -17,6 +17,10 @@ from .pipeline import Inputs, Result
 _WRITERS = 2
 _MANY_VOXELS = 16_000_000
 """Of both volumes, from which on the files are written one by one, and what is written is given up: memory counts."""
+_FIELD_BYTES = 24
+"""Of a voxel of a field in its file."""
+_FILE_BYTES = 1 << 16
+"""Of a file besides its voxels, at most."""
 _FIELDS = {
     "inverse_displacement": ("moving", "inverse_transform.h5"),
     "displacement": ("fixed", "transform.h5"),
@@ -29,12 +33,30 @@ def save(result: Result, inputs: Inputs, folder: Path) -> None:
     """Write transforms, volumes and the report into `folder`, which exists; raises `ComputationError` if the disk is
     full.
 
-    The maps and fields of large results are gone then: ITK needs twice a field's memory, in float64, to write it.
+    The maps and fields of large results are gone then: ITK needs twice a field's memory, in float64, to write it. So
+    are those for which there is little space: one by one, each file is sure to fit before it is written.
     """
-    if inputs.fixed.GetNumberOfPixels() + inputs.moving.GetNumberOfPixels() > _MANY_VOXELS:
+    large = inputs.fixed.GetNumberOfPixels() + inputs.moving.GetNumberOfPixels() > _MANY_VOXELS
+    if large or not _has_room(folder, _largest_bytes(result, inputs)):
         _save_one_by_one(result, inputs, folder)
     else:
         _save_side_by_side(result, inputs, folder)
+
+
+def _has_room(folder: Path, size: int) -> bool:
+    try:
+        reserve(folder / "space", size)
+    except OSError:
+        return False
+    return True
+
+
+def _largest_bytes(result: Result, inputs: Inputs) -> int:
+    """What files that are written at the same time take at most: fields in float64, maps plain and compressed."""
+    fields = sum(getattr(inputs, role).GetNumberOfPixels() * _FIELD_BYTES for role, _ in _FIELDS.values())
+    maps = [image for image in (getattr(result, name) for name in _MAPS) if image is not None]
+    volumes = sum(2 * image.GetNumberOfPixels() * image.GetSizeOfPixelComponent() for image in maps)
+    return int(1.01 * (fields + volumes)) + _FILE_BYTES * (len(_FIELDS) + 2 * len(maps))
 
 
 def _save_one_by_one(result: Result, inputs: Inputs, folder: Path) -> None:

@@ -133,23 +133,32 @@ class Grid:
         return Grid((z, y, x), matrix)
 
 
-def plan_working_grid(fixed: sitk.Image, options: GridOptions, available_bytes: int, bytes_per_voxel: int) -> Grid:
+def plan_working_grid(
+    fixed: sitk.Image,
+    options: GridOptions,
+    available_bytes: int,
+    bytes_per_voxel: int,
+    *,
+    taken_bytes: int = 0,
+    remedy: str = "Close other programs",
+) -> Grid:
     """The grid to solve on: fixed's axes, field of view and centre; sides equal to within a voxel in the extent.
 
     Its spacing is the coarsest of fixed's finest side, `options.spacing` and what `options.max_voxels` and the memory
-    (`available_bytes` at `bytes_per_voxel`) allow. Thin axes are upsampled to it, and every axis has 8 voxels or more.
+    (`available_bytes`, less the `taken_bytes` of any grid, at `bytes_per_voxel`) allow. Thin axes are upsampled to it,
+    and every axis has 8 voxels or more.
     Raises ComputationError naming the largest grid that fits if memory would coarsen the spacing more than twofold
-    beyond what the budget asks for, or if not even the smallest grid fits.
+    beyond what the budget asks for, or if not even the smallest grid fits; remedy: what gives it more memory.
     """
     grid = Grid.of(fixed)
     finest = max(options.spacing, min(grid.spacing))
     wanted = _finest_within(grid, finest, options.max_voxels)
-    affordable = int(available_bytes // bytes_per_voxel)
+    affordable = max(available_bytes - taken_bytes, 0) // bytes_per_voxel
     if affordable < SMALLEST_SIDE**3:
         raise ComputationError(
-            f"{_gib(available_bytes)} of free memory are too little: the smallest grid ({SMALLEST_SIDE} voxels a side) "
-            f"needs {_gib(SMALLEST_SIDE**3 * bytes_per_voxel)}.",
-            "Close other programs or choose another device.",
+            f"{_size(available_bytes)} of memory are too little: with the smallest grid ({SMALLEST_SIDE} voxels a side)"
+            f" {_size(taken_bytes + SMALLEST_SIDE**3 * bytes_per_voxel)} are needed.",
+            f"{remedy} or choose another device.",
         )
     if wanted.voxels <= affordable:
         return wanted
@@ -157,9 +166,9 @@ def plan_working_grid(fixed: sitk.Image, options: GridOptions, available_bytes: 
     if max(largest.spacing) > _MEMORY_COARSENING * max(wanted.spacing):
         raise ComputationError(
             f"Not enough memory for the working grid: {wanted.title} needs "
-            f"{_gib(wanted.voxels * bytes_per_voxel)}, {_gib(available_bytes)} are free; "
+            f"{_size(taken_bytes + wanted.voxels * bytes_per_voxel)}, {_size(available_bytes)} can be used; "
             f"the largest grid that fits is {largest.title}.",
-            f"Close other programs, choose another device, or set grid.max_voxels={largest.voxels} to accept it.",
+            f"{remedy}, choose another device, or set grid.max_voxels={largest.voxels} to accept it.",
         )
     return largest
 
@@ -175,5 +184,8 @@ def _finest_within(grid: Grid, finest: float, budget: int) -> Grid:
         spacing *= 1.002
 
 
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.2g} GiB" if size >= 2**30 else f"{size / 2**20:.2g} MiB"
+def _size(size: int) -> str:
+    """For people."""
+    if size < 2**20:
+        return f"{size / 2**10:.0f} KiB"
+    return f"{size / 2**20:.1f} MiB" if size < 2**30 else f"{size / 2**30:.1f} GiB"

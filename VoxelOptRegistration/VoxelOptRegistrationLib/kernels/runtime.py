@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .loop_cache import keep_loops
+
 SWITCH = "VOXELOPT_KERNELS"
 """Environment variable: "torch" does without compiled loops and fused kernels."""
 
@@ -33,7 +35,7 @@ def compiles(*tensors: Tensor | None) -> bool:
 
 
 def numba_serves() -> bool:
-    """Whether numba is installed and not switched off."""
+    """Whether numba is installed, can compile and is not switched off."""
     return os.environ.get(SWITCH) != "torch" and _numba_version() is not None
 
 
@@ -113,11 +115,16 @@ def _numba_version() -> str | None:
     if importlib.util.find_spec("numba") is None:
         return None
     try:
+        keep_loops()
         import numba
 
         from .loops import compiled  # noqa: F401
+
+        works = numba.njit(lambda number: number + 1)(1) == 2
     except Exception:
         return None  # Installed, but not for this Python or numpy, or not whole: it fails in many ways.
+    if not works:
+        return None
     return str(numba.__version__)
 
 

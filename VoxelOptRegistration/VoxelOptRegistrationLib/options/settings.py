@@ -39,8 +39,8 @@ class GridOptions:
 class Settings:
     """Everything that decides a registration besides the images.
 
-    memory_gib: memory that the run may take, GiB: of the whole process on the CPU, of the GPU where one computes; the
-    grids become coarser until it does. 0 takes four fifths of what is free.
+    memory_gib: memory that the run may take, GiB: of the whole process on the CPU and on Apple GPUs, of the GPU where
+    another computes; the grids become coarser until it does. 0 takes four fifths of what is free.
     background: value that stands for "no data" (-2048 HU outside a CT scan circle); None if there is none.
     solver, convexadam, samconvex: of the methods voxelopt, convexadam and samconvex; adam, descent: of the refinements
     adam, and local-ncc and features.

@@ -43,8 +43,9 @@ def install(requirement: str) -> bool:
     if not requirement or not missing():
         return False
     try:
-        # pip would replace numpy, which Slicer has loaded, to suit a newer numba.
-        slicer.util.pip_install(f"{requirement} numpy=={importlib.metadata.version('numpy')}")
+        # pip would replace numpy, which Slicer has loaded, to suit a newer numba, and compile what has no build.
+        numpy = f"numpy=={importlib.metadata.version('numpy')}"
+        slicer.util.pip_install(f"--only-binary numba,llvmlite {requirement} {numpy}")
     except Exception as error:
         logging.getLogger(__name__).warning("%s could not be installed, which only costs time: %s", NAME, error)
         slicer.app.userSettings().setValue(SETTING, requirement)

@@ -131,11 +131,15 @@ def map_array(folder: Path, descriptor: ArrayDescriptor, mode: Literal["r", "c"]
 def take_array(folder: Path, descriptor: ArrayDescriptor) -> np.ndarray:
     """The array, the caller's own; its file is deleted.
 
-    Nothing is copied where a file without a name lives on while it is mapped, everywhere but on Windows.
+    Nothing is copied where a file without a name lives on while it is mapped, everywhere but on Windows. A file that
+    cannot be deleted now goes with the job's folder.
     """
     if sys.platform == "win32":
         array = np.array(map_array(folder, descriptor))
     else:
         array = np.asarray(map_array(folder, descriptor, "c"))
-    (folder / descriptor.file).unlink()
+    try:
+        (folder / descriptor.file).unlink()
+    except OSError:
+        return np.array(array)  # What still has a name can be changed by others.
     return array

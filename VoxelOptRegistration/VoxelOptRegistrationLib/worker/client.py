@@ -269,9 +269,10 @@ class WorkerClient:
         elif isinstance(event, Failure):
             if event.job != (job.number if job is not None else 0):
                 return
+            error = from_message(event)
             if event.kind not in HEALTHY_KINDS:
-                self._retire(child)
-            self._finish(from_message(event))
+                self._retire(child, error if event.kind == "dependency" else None)
+            self._finish(error)
         elif job is None:
             return
         elif isinstance(event, Log):
@@ -286,11 +287,13 @@ class WorkerClient:
             job.progress = Progress(event.stage, event.fraction, event.text)
             job.callbacks.progress(job.progress)
 
-    def _retire(self, child: ChildProcess) -> None:
-        """Let go of a process that may be damaged; the next job starts a fresh one."""
+    def _retire(self, child: ChildProcess, reason: RegistrationError | None = None) -> None:
+        """Let go of a process that may be damaged; the next job starts a fresh one. reason: what would keep that one
+        from finding devices too.
+        """
         self._child, self._hello = None, None
         ended = computation_error("start", "The registration process had to end.", "Try again.")
-        self._answer(DeviceAnswer(error=ended))
+        self._answer(DeviceAnswer(error=reason or ended))
         child.close_input()
         timer = threading.Timer(self._cancel_grace, child.kill)
         timer.daemon = True

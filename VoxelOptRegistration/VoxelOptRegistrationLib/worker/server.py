@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from .. import __version__
-from ..caching import cache_folder
 from ..errors import RegistrationError
 from ..progress import Progress, Watcher
 from .channel import Channel
@@ -117,6 +116,9 @@ class Server:
             self._channel.send(Log(READY))
         except RegistrationError as error:
             self._channel.send(Failure(0, error.kind, error.text, error.remedy))
+        except Exception as error:
+            # A job that meets the same trouble reports it.
+            self._channel.send(Log(f"Getting ready failed: {type(error).__name__}: {error}"))
 
     def _register(self, message: Register) -> None:
         try:
@@ -190,7 +192,5 @@ def serve(arguments: Sequence[str] | None = None, compute: Compute = run_pipelin
     options = parser.parse_args(arguments)
     faulthandler.enable()
     give_way(options.parent)
-    # Beside the loops, where numba keeps them by default, others may not write or the next version may be installed.
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "compiled"))
     parent = ProcessIdentity(options.parent, options.parent_started)
     return Server(options.folder, options.token, parent, compute, warm).run()

@@ -13,8 +13,8 @@ from .computation import load_torch_once
 
 WarmUp = Callable[[Callable[[], bool]], None]
 """Called with `wanted` of `warm_up`; raises `ComputationError` where nothing could be computed here."""
-_SIDE = 24
-"""Voxels of the generated volumes."""
+_SIDES = 24, 26
+"""Voxels of the generated volumes, fixed and moving."""
 
 
 def warm_up(wanted: Callable[[], bool]) -> None:
@@ -42,12 +42,17 @@ def _register(wanted: Callable[[], bool]) -> None:
     from ..presets import apply_overrides, load_preset
     from ..progress import Watcher
 
-    z, y, x = np.meshgrid(*[np.arange(_SIDE, dtype=np.float32)] * 3, indexing="ij")
-    volumes = [
-        sitk.GetImageFromArray(np.sin(0.9 * z) + np.cos(0.7 * y + shift) + np.sin(0.5 * x - shift))
-        for shift in (0.0, 0.4)
-    ]
+    fixed, moving = (_waves(side, shift) for side, shift in zip(_SIDES, (0.0, 0.4), strict=True))
+    # As scans mostly are, and of two types and sizes: compiled loops know the types of their arrays.
+    volumes = sitk.GetImageFromArray(fixed), sitk.GetImageFromArray(moving.astype(np.int16))
     settings = apply_overrides(
         load_preset("generic"), {"device": "cpu", "align": "center", "descent.iterations": "[1]"}
     )
     register(Inputs(*volumes), settings, Watcher(cancelled=wanted))
+
+
+def _waves(side: int, shift: float) -> np.ndarray:
+    """Values as of CT, float32 (side, side, side)."""
+    z, y, x = np.meshgrid(*[np.arange(side, dtype=np.float32)] * 3, indexing="ij")
+    waves: np.ndarray = 300 * (np.sin(0.9 * z) + np.cos(0.7 * y + shift) + np.sin(0.5 * x - shift))
+    return waves.astype(np.float32)

@@ -7,6 +7,8 @@ from typing import Any
 
 from numba import njit
 
+from .forgiving_cache import ForgivingCache
+
 
 def _compiler(fastmath: Any) -> Callable[[Any], Any]:
     """What compiles a loop at its first call and keeps it on disk, where there is a folder for that."""
@@ -15,9 +17,11 @@ def _compiler(fastmath: Any) -> Callable[[Any], Any]:
 
     def compile_loop(loop: Any) -> Any:
         try:
-            return keeping(loop)
+            made = keeping(loop)
         except RuntimeError:  # numba finds no folder that it can write to.
             return forgetting(loop)
+        made._cache = ForgivingCache(made._cache)
+        return made
 
     return compile_loop
 

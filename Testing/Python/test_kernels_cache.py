@@ -1,0 +1,86 @@
+"""Compiled loops on disk: damage and lack of space cost time and nothing else; a change of source is seen."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import command_environment
+from VoxelOptRegistrationLib.kernels import loop_cache
+from VoxelOptRegistrationLib.kernels.loop_cache import keep_loops, source_digest
+
+pytest.importorskip("numba", reason="numba is not installed: plain torch serves alone")
+resource = pytest.importorskip("resource", reason="file size limits, which stand for a full disk, are POSIX")
+
+CODE = """
+import torch
+from VoxelOptRegistrationLib.kernels.runtime import kernels_in_use
+assert kernels_in_use().startswith("numba"), kernels_in_use()
+from VoxelOptRegistrationLib.kernels.vectors import longest
+field = torch.zeros(3, 4, 5, 6)
+field[:, 2, 3, 4] = torch.tensor([2.0, 3.0, 6.0])
+print(float(longest(field)))
+"""
+
+
+def run_in(cache: Path, largest_file: int | None = None) -> str:
+    """What the library prints that keeps its loops in `cache`."""
+
+    def limit() -> None:
+        if largest_file is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
+    environment = {**command_environment(), "NUMBA_CACHE_DIR": str(cache)}
+    done = subprocess.run(
+        [sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=False, preexec_fn=limit
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+def test_damaged_files_are_written_anew(tmp_path: Path, kind: str) -> None:
+    assert run_in(tmp_path) == "7.0\n"
+    kept = sorted(tmp_path.rglob(f"*.{kind}"))
+    whole = [file.stat().st_size for file in kept]
+    assert kept
+    for file in kept:
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    assert run_in(tmp_path) == "7.0\n"
+    assert [file.stat().st_size for file in kept] == pytest.approx(whole, rel=0.01)
+
+
+def test_a_full_disk_keeps_nothing(tmp_path: Path) -> None:
+    assert run_in(tmp_path, largest_file=100) == "7.0\n"
+    assert not list(tmp_path.rglob("*.nb*"))
+
+
+def test_every_state_of_the_source_has_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loops = tmp_path / "loops"
+    shutil.copytree(Path(loop_cache.__file__).with_name("loops"), loops, ignore=shutil.ignore_patterns("__pycache__"))
+    before = source_digest(loops)
+    assert before == source_digest(Path(loop_cache.__file__).with_name("loops"))
+    rows = loops / "rows.py"
+    rows.write_text(rows.read_text() + "\n")
+    assert source_digest(loops) != before
+    monkeypatch.setattr(loop_cache, "cache_folder", lambda: tmp_path)
+    monkeypatch.delenv(loop_cache.VARIABLE)
+    keep_loops()
+    assert os.environ[loop_cache.VARIABLE] == str(tmp_path / "compiled" / before)
+
+
+def test_the_users_folder_stays_and_without_a_home_numba_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(loop_cache, "cache_folder", homeless)
+    monkeypatch.setenv(loop_cache.VARIABLE, "/fast")
+    keep_loops()
+    assert os.environ[loop_cache.VARIABLE] == "/fast"
+    monkeypatch.delenv(loop_cache.VARIABLE)
+    keep_loops()
+    assert loop_cache.VARIABLE not in os.environ
