@@ -198,7 +198,7 @@ def test_an_evened_inverse_is_better_between_voxels_and_still_good_at_them() -> 
     inside = np.pad(np.ones([n - 10 for n in grid.size_zyx]), 5)
     total = np.moveaxis(rough * gaussian_filter(inside, 2.0), 0, -1)
     exact, valid, _ = invert_displacement(total, grid, grid)
-    evened = even_out_inverse(exact, valid, total, grid, grid)
+    evened = even_out_inverse(exact.copy(), valid, total, grid, grid)
 
     def there_and_back(first: np.ndarray, second: np.ndarray) -> float:
         """Mean distance from the start, mm, over the voxels in the middle."""

@@ -134,17 +134,22 @@ def displacement_transform(total: np.ndarray, grid: Grid) -> sitk.DisplacementFi
     return sitk.DisplacementFieldTransform(displacement_image(total, grid))
 
 
-def transforms_of_slabs(total: np.ndarray, grid: Grid) -> Iterator[tuple[slice, Grid, sitk.Transform]]:
-    """`displacement_transform` a few slices at a time, so that it never is in memory as a whole: (slice of the first
-    axis, the grid of these slices, the transform of the points there).
-    """
+def grids_of_slabs(grid: Grid) -> Iterator[tuple[slice, Grid]]:
+    """`grid` a few slices at a time: (slice of the first axis, the grid of these slices)."""
     depth, height, width = grid.size_zyx
     thickness = max(1, _SLAB_POINTS // (height * width))
     for start in range(0, depth, thickness):
         part = slice(start, min(start + thickness, depth))
         matrix = grid.index_to_world.copy()
         matrix[:3, 3] += start * matrix[:3, 2]
-        own = Grid((part.stop - start, height, width), matrix)
+        yield part, Grid((part.stop - start, height, width), matrix)
+
+
+def transforms_of_slabs(total: np.ndarray, grid: Grid) -> Iterator[tuple[slice, Grid, sitk.Transform]]:
+    """`displacement_transform` a few slices at a time, so that it never is in memory as a whole: (slice of the first
+    axis, the grid of these slices, the transform of the points there).
+    """
+    for part, own in grids_of_slabs(grid):
         yield part, own, displacement_transform(total[part], own)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .displacement import grids_of_slabs
 from .ends import field_at_ends
 from .grid import Grid
 
@@ -19,15 +20,19 @@ _SHARE = 0.8
 def even_out_inverse(inverse: np.ndarray, valid: np.ndarray, total: np.ndarray, grid: Grid, target: Grid) -> np.ndarray:
     """`inverse` (Z, Y, X, 3) on `target`, changed where `valid` (Z, Y, X), for the mapping p -> p + total(p) on `grid`.
 
-    All LPS mm, linear between voxels. Returns float32, at every voxel within the error that interpolation has there.
+    All LPS mm, linear between voxels. `inverse`, float32, is changed in place and returned: at every voxel within the
+    error that interpolation has there. It takes the memory of one field on `grid` besides.
     """
-    known = inverse.astype(np.float32)
-    known[~valid] = np.nan
-    error = field_at_ends(total, grid, known, target)
-    del known
+    unknown = ~valid
+    kept = inverse[unknown]
+    inverse[unknown] = np.nan
+    error = field_at_ends(total, grid, inverse, target)
+    inverse[unknown] = kept
     error += total
     np.copyto(error, 0.0, where=np.isnan(error))
-    correction = field_at_ends(inverse, target, error, grid)
-    correction *= _SHARE
-    correction[~valid] = 0.0
-    return np.subtract(inverse, correction, out=correction)
+    for part, own in grids_of_slabs(target):
+        correction = field_at_ends(inverse[part], own, error, grid)
+        correction *= _SHARE
+        correction[unknown[part]] = 0.0
+        inverse[part] -= correction
+    return inverse

@@ -42,6 +42,7 @@ def invert_displacement(
     """
     residual = _Residual(total, grid)
     bends, errors = _bends(residual, target, iterations)
+    del residual.deviation
     rest = (residual.back - np.eye(4)) @ target.index_to_world
     if numba_serves():
         matrix, axes = _start_matrix(residual, target)[:3], grid.index_to_world[:3, :3]
@@ -130,6 +131,7 @@ def _bends(residual: _Residual, target: Grid, iterations: int) -> tuple[Tensor, 
         coarse, _ = _bends(residual, target.resized((z, y, x)), iterations)
         finer = functional.interpolate(coarse.permute(3, 0, 1, 2)[None], target.size_zyx, mode="trilinear")
         bends = finer[0].permute(1, 2, 3, 0).contiguous()
+        del coarse, finer
     if not numba_serves():
         parts = [_solve_(bends[slab], start, residual, iterations) for slab, start in _starts(residual, target)]
         return bends, torch.cat(parts)

@@ -269,10 +269,10 @@ class WorkerClient:
         elif isinstance(event, Failure):
             if event.job != (job.number if job is not None else 0):
                 return
-            error = from_message(event)
+            failure = from_message(event)
             if event.kind not in HEALTHY_KINDS:
-                self._retire(child, error if event.kind == "dependency" else None)
-            self._finish(error)
+                self._retire(child, failure if event.kind == "dependency" else None)
+            self._finish(failure)
         elif job is None:
             return
         elif isinstance(event, Log):
