@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from VoxelOptRegistrationLib.fields.algebra import compose, exponential, make_inverse_consistent
-from VoxelOptRegistrationLib.kernels import composition, coupling, entropy, filtering, halving, scoring
+from VoxelOptRegistrationLib.kernels import composition, coupling, entropy, filtering, halving, scoring, vectors
 from VoxelOptRegistrationLib.options import Border, EntropyScale, Smoothing, Ties, VoxelOptOptions
 from VoxelOptRegistrationLib.solvers import subvoxel
 from VoxelOptRegistrationLib.solvers.candidates import (
@@ -118,6 +118,25 @@ def test_peaks_of_parabolas(seed: int, shape: tuple[int, int, int], strength: fl
     scores, smooth = -noise(seed, 7, *shape).abs(), noise(seed + 1, 3, *shape)
     fast = coupling.parabola_peaks(scores, smooth, strength, 1e-3)
     assert_same(fast, subvoxel._peaks(scores.double())(smooth.double(), strength), 1e-4)
+
+
+def test_the_layout_of_a_field_changes_nothing() -> None:
+    scores, candidates = noise(0, 27, 4, 5, 6), candidate_displacements(1)
+    smooth = noise(1, 4, 5, 6, 3).movedim(-1, 0)
+    assert not smooth.is_contiguous()
+    for run in (
+        lambda field: coupling.best_displacement(scores, candidates, field, 0.1),
+        lambda field: coupling.parabola_peaks(scores[:7], field, 0.1, 1e-3),
+    ):
+        assert torch.equal(run(smooth), run(smooth.contiguous()))
+
+
+def test_a_field_that_cannot_be_written_in_place_is_refused() -> None:
+    field, step = noise(0, 4, 5, 6, 3).movedim(-1, 0), noise(1, 3, 4, 5, 6)
+    with pytest.raises(ValueError, match="written in place"):
+        vectors.go_on(field, 0.9, step, 0.1)
+    with pytest.raises(ValueError, match="written in place"):
+        scoring.neutralise(field, candidate_displacements(1)[:3], torch.ones(4, 5, 6), torch.ones(4, 5, 6))
 
 
 @few

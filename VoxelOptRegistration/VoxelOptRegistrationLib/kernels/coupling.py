@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .runtime import arrays, in_slabs
+from .runtime import arrays, in_slabs, written
 
 
 def best_displacement(scores: Tensor, candidates: Tensor, smooth: Tensor | None, coupling: float) -> Tensor:
@@ -16,8 +16,8 @@ def best_displacement(scores: Tensor, candidates: Tensor, smooth: Tensor | None,
 
     known = torch.zeros((3, *scores.shape[1:])) if smooth is None else smooth
     linear = torch.cat([2.0 * coupling * candidates, -coupling * candidates.square().sum(dim=1, keepdim=True)], dim=1)
-    result = torch.empty_like(known)
-    s, u, r = (array.reshape(*array.shape[:2], -1) for array in arrays(scores, known, result))
+    result = torch.empty_like(known, memory_format=torch.contiguous_format)
+    s, u, r = (array.reshape(*array.shape[:2], -1) for array in (*arrays(scores, known), *written(result)))
     in_slabs(loops.choose, scores.shape[1:], s, u, *arrays(linear, candidates), r)
     return result
 
@@ -26,8 +26,8 @@ def parabola_peaks(scores: Tensor, smooth: Tensor, coupling: float, least_curvat
     """The displacement (3, Z, Y, X) of one coupled iteration of `solvers.subvoxel`; scores (7, Z, Y, X)."""
     from .loops import coupling as loops
 
-    result = torch.empty_like(smooth)
-    s, u, r = (array.reshape(*array.shape[:2], -1) for array in arrays(scores, smooth, result))
+    result = torch.empty_like(smooth, memory_format=torch.contiguous_format)
+    s, u, r = (array.reshape(*array.shape[:2], -1) for array in (*arrays(scores, smooth), *written(result)))
     real = s.dtype.type
     in_slabs(loops.find_peaks, scores.shape[1:], s, u, real(coupling), real(least_curvature), r)
     return result

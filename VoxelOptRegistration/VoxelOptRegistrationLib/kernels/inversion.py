@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .runtime import arrays, in_slabs
+from .runtime import arrays, in_slabs, written
 
 
 def solve_(
@@ -24,7 +24,7 @@ def solve_(
     error = bends.new_empty(bends.shape[:3])
     matrices = [np.ascontiguousarray(matrix, kind) for matrix, kind in ((start, np.float64), (change, np.float32))]
     matrices.append(np.ascontiguousarray(to_world, np.float32))
-    in_slabs(inversion.solve, error.shape, *arrays(deviation), *matrices, np.float32(tolerance), *arrays(bends, error))
+    in_slabs(inversion.solve, error.shape, *arrays(deviation), *matrices, np.float32(tolerance), *written(bends, error))
     return error
 
 

@@ -133,6 +133,14 @@ def arrays(*tensors: Tensor | None) -> list[Any]:
     return [None if tensor is None else tensor.detach().contiguous().numpy() for tensor in tensors]
 
 
+def written(*tensors: Tensor) -> list[Any]:
+    """The tensors as numpy arrays to write into; raises ValueError where that would reach a copy alone."""
+    for tensor in tensors:
+        if not tensor.is_contiguous():
+            raise ValueError(f"a tensor of strides {tensor.stride()} cannot be written in place")
+    return arrays(*tensors)
+
+
 def in_slabs(loop: Callable[..., None], shape: tuple[int, ...] | torch.Size, *arguments: Any) -> None:
     """loop(*arguments, start, stop) for slabs of the first of the axes `shape` (Z, Y, X), over torch's threads."""
     depth = shape[0]

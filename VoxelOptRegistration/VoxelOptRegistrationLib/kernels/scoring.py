@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..options import Border
-from .runtime import arrays, in_slabs
+from .runtime import arrays, in_slabs, written
 
 
 def score_candidates(
@@ -27,5 +27,5 @@ def neutralise(scores: Tensor, candidates: Tensor, known: Tensor, trust: Tensor)
     """
     from .loops import scoring
 
-    k, t, d, s = arrays(known, trust, candidates.long(), scores)
+    k, t, d, s = *arrays(known, trust, candidates.long()), *written(scores)
     in_slabs(scoring.neutralise, trust.shape, k, t, d, s)

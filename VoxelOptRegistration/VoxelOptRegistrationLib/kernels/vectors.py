@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from .runtime import arrays, in_slabs
+from .runtime import arrays, in_slabs, written
 
 
 def longest(vectors: Tensor) -> float:
@@ -22,6 +22,6 @@ def go_on(speed: Tensor, momentum: float, update: Tensor, share: float) -> float
     from .loops import vectors as loops
 
     squares = speed.new_empty(speed.shape[1])
-    step, into, result = arrays(update, speed, squares)
+    step, into, result = *arrays(update), *written(speed, squares)
     in_slabs(loops.go_on, speed.shape[1:], step, np.float32(share), np.float32(momentum), into, result)
     return float(squares.max()) ** 0.5
