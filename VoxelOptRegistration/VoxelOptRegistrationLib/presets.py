@@ -86,7 +86,7 @@ def _changes_of_method(settings: Settings, method: str) -> dict[str, Any]:
         "convexadam-released": {
             "method": "convexadam",
             "refine": "adam",
-            "features": FeatureOptions("mind", settings.features.window, radius=1, dilation=2),
+            "features": FeatureOptions("mind", settings.features.window, radius=1, dilation=2, floor=0.001),
             "convexadam": ConvexAdamOptions.released(),
             "adam": AdamOptions.released(),
         },

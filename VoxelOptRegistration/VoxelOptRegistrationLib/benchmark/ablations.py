@@ -18,7 +18,10 @@ def feature_options(weights: str | None, coarse: bool) -> dict[str, tuple[str, .
     reach = 1 if coarse else 2
     found = {
         "raw": ("--features", "intensity"),
-        "MIND": ("--features", "mind", "--set", f"features.radius={reach}", "--set", f"features.dilation={reach}"),
+        "MIND": (
+            *("--features", "mind", "--set", f"features.radius={reach}", "--set", f"features.dilation={reach}"),
+            *("--set", "features.floor=0.001"),
+        ),
     }
     if weights is not None:
         found["network"] = ("--features", "ct-unet", "--set", f"features.weights={weights}")

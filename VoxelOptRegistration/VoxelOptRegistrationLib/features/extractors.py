@@ -40,22 +40,23 @@ class Intensity:
 
 @dataclass(frozen=True)
 class Mind:
-    """MIND-SSC of the image, clipped to its window if there is one; radius and dilation in voxels."""
+    """MIND-SSC of the image, clipped to its window if there is one. radius, dilation: voxels; floor: see `mind_ssc`."""
 
     radius: int
     dilation: int
     window: tuple[float, float] | None
+    floor: float
     channels: int = 12
     input: None = None
 
     @property
     def identity(self) -> str:
-        return f"mind 1 {self.radius} {self.dilation} {self.window}"
+        return f"mind 1 {self.radius} {self.dilation} {self.window} {self.floor}"
 
     def __call__(self, image: Tensor, trust: Tensor | None = None, checkpoint: Callable[[], None] = nothing) -> Tensor:
         if self.window is not None:
             image = image.clamp(*self.window)
-        return mind_ssc(image, self.radius, self.dilation)
+        return mind_ssc(image, self.radius, self.dilation, self.floor)
 
 
 def make_extractor(options: FeatureOptions, available_bytes: int | None = None) -> Extractor | None:
@@ -69,7 +70,7 @@ def make_extractor(options: FeatureOptions, available_bytes: int | None = None) 
         raise InputError(f"There are no features called {options.name!r}.", f"Choose one of: {names}.")
     name = options.image_features
     if name == "mind":
-        return Mind(options.radius, options.dilation, options.window)
+        return Mind(options.radius, options.dilation, options.window, options.floor)
     if name == "intensity":
         return Intensity(options.window)
     if name == "ct-unet":

@@ -14,16 +14,18 @@ _NEIGHBOURS = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 
 _PAIRS = ((1, 2), (0, 3), (0, 2), (1, 3), (2, 4), (3, 5), (0, 4), (1, 5), (3, 4), (2, 5), (1, 4), (0, 5))
 
 
-def mind_ssc(image: Tensor, radius: int = 2, dilation: int = 2) -> Tensor:
+def mind_ssc(image: Tensor, radius: int = 2, dilation: int = 2, floor: float = 0.001) -> Tensor:
     """Descriptor (12, Z, Y, X) in (0, 1] of an image (Z, Y, X), any intensity unit.
 
     For each of the 12 pairs of axis neighbours at distance `dilation` that are sqrt(2) apart: the mean squared
     difference over a cube of side 2 radius + 1, replicate borders; minus the smallest of the 12; divided by their
-    mean, held within 0.001 to 1000 times its average over the volume; exp of its negative (Heinrich et al., MICCAI
+    mean, held within `floor` to 1000 times its average over the volume; exp of its negative (Heinrich et al., MICCAI
     2013). A constant image gives 1.
     """
     if compiles(image):
-        return compiled_mind.mind_ssc(image, np.array(_NEIGHBOURS)[np.array(_PAIRS)] * dilation, radius, dilation)
+        return compiled_mind.mind_ssc(
+            image, np.array(_NEIGHBOURS)[np.array(_PAIRS)] * dilation, radius, dilation, floor
+        )
     shape = image.shape
     descriptor = torch.empty((12, *shape), dtype=image.dtype, device=image.device)
     padded = F.pad(image[None, None], (dilation,) * 6, mode="replicate")[0, 0]
@@ -38,7 +40,7 @@ def mind_ssc(image: Tensor, radius: int = 2, dilation: int = 2) -> Tensor:
     descriptor -= descriptor.amin(dim=0)
     variance = descriptor.mean(dim=0)
     average = variance.mean()
-    variance = variance.clamp(min=average * 0.001, max=average * 1000).clamp_min(torch.finfo(image.dtype).tiny)
+    variance = variance.clamp(min=average * floor, max=average * 1000).clamp_min(torch.finfo(image.dtype).tiny)
     return descriptor.div_(variance).neg_().exp_()
 
 

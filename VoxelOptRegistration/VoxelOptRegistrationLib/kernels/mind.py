@@ -12,7 +12,7 @@ from .runtime import arrays, in_slabs
 _CHUNK_VOXELS = 1 << 13
 
 
-def mind_ssc(image: Tensor, offsets: np.ndarray, radius: int, dilation: int) -> Tensor:
+def mind_ssc(image: Tensor, offsets: np.ndarray, radius: int, dilation: int, floor: float) -> Tensor:
     """Descriptor (12, Z, Y, X) of an image (Z, Y, X); see the twin.
 
     offsets: (12, 2, 3), integers, of the two voxels whose difference each channel takes, in voxels along z, y and x.
@@ -24,7 +24,7 @@ def mind_ssc(image: Tensor, offsets: np.ndarray, radius: int, dilation: int) -> 
     variance = torch.empty_like(descriptor[0])
     in_slabs(mind.distances, image.shape, *arrays(padded), offsets + dilation, radius, *arrays(descriptor, variance))
     average = variance.mean()
-    variance = variance.clamp_(min=average * 0.001, max=average * 1000).clamp_min_(torch.finfo(image.dtype).tiny)
+    variance = variance.clamp_(min=average * floor, max=average * 1000).clamp_min_(torch.finfo(image.dtype).tiny)
     variance.reciprocal_().neg_()
     thickness = max(1, _CHUNK_VOXELS // variance[0].numel())
     for start in range(0, len(variance), thickness):

@@ -17,6 +17,8 @@ class FeatureOptions:
     window: intensities that count, in image units, for mind and intensity (None: all of them for mind, the 0.5 and 99.5
     percentiles inside the mask for intensity); networks have a window of their own.
     radius, dilation: of MIND-SSC, working-grid voxels.
+    floor: of MIND-SSC's variance, as a share of its mean over the volume; what varies less counts as uniform, so that
+    the noise of one volume's background is not compared with the zeros around the other. The paper's is 0.001.
     weights: ct-unet: the network's checkpoint, or a folder with it (None: the folder that the environment variable
     VOXELOPT_WEIGHTS names); network: the JSON file that declares it.
     statistics: what the normalisation layers of ct-unet measure.
@@ -31,6 +33,7 @@ class FeatureOptions:
     window: tuple[float, float] | None = None
     radius: int = 0
     dilation: int = 1
+    floor: float = 0.05
     weights: str | None = None
     statistics: Statistics = Statistics.VOLUME
     label_weight: float = 0.2
@@ -43,6 +46,7 @@ class FeatureOptions:
             good = math.isfinite(low) and math.isfinite(high) and low < high
             require(good, "features.window", self.window, "Give two finite numbers, the lower one first.")
         require(0 <= self.radius <= 8, "features.radius", self.radius, "Use 0 to 8 voxels.")
+        require(0 < self.floor <= 1, "features.floor", self.floor, "Use a number above 0, up to 1.")
         require(1 <= self.dilation <= 8, "features.dilation", self.dilation, "Use 1 to 8 voxels.")
         good = math.isfinite(self.label_weight) and 0 < self.label_weight <= 100
         require(good, "features.label_weight", self.label_weight, "Use a number above 0, up to 100.")
