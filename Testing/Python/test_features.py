@@ -13,6 +13,7 @@ from VoxelOptRegistrationLib.errors import InputError
 from VoxelOptRegistrationLib.features.extractors import FEATURE_NAMES, make_extractor
 from VoxelOptRegistrationLib.features.mind import mind_ssc
 from VoxelOptRegistrationLib.options import FeatureOptions, VoxelOptOptions
+from VoxelOptRegistrationLib.presets import load_preset
 from VoxelOptRegistrationLib.solvers.voxelopt import solve
 
 
@@ -125,4 +126,4 @@ def test_noise_around_one_object_and_zeros_around_the_other_do_not_pull() -> Non
         found = solve(maps[0], maps[1], VoxelOptOptions()).displacement[:, inside]
         return float((found - truth).norm(dim=0).mean())
 
-    assert error(FeatureOptions().floor) < 0.3 < 0.6 < error(0.001)
+    assert error(load_preset("brain-mr").features.floor) < 0.3 < 0.6 < error(0.001)

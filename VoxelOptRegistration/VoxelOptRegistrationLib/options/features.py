@@ -17,8 +17,9 @@ class FeatureOptions:
     window: intensities that count, in image units, for mind and intensity (None: all of them for mind, the 0.5 and 99.5
     percentiles inside the mask for intensity); networks have a window of their own.
     radius, dilation: of MIND-SSC, working-grid voxels.
-    floor: of MIND-SSC's variance, as a share of its mean over the volume; what varies less counts as uniform, so that
-    the noise of one volume's background is not compared with the zeros around the other. The paper's is 0.001.
+    floor: of MIND-SSC's variance, as a share of its mean over the volume; what varies less counts as uniform. The
+    paper's is 0.001. Higher, it keeps the noise around one object from being compared with the zeros around the other,
+    as around brains that were cut out, and faint structure, as of the lung, from being seen.
     weights: ct-unet: the network's checkpoint, or a folder with it (None: the folder that the environment variable
     VOXELOPT_WEIGHTS names); network: the JSON file that declares it.
     statistics: what the normalisation layers of ct-unet measure.
@@ -33,7 +34,7 @@ class FeatureOptions:
     window: tuple[float, float] | None = None
     radius: int = 0
     dilation: int = 1
-    floor: float = 0.05
+    floor: float = 0.001
     weights: str | None = None
     statistics: Statistics = Statistics.VOLUME
     label_weight: float = 0.2
