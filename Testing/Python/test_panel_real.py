@@ -16,7 +16,7 @@ from VoxelOptRegistrationLib.mrml.sample import add_sample_pair
 
 SIZE = (96, 80, 128)
 LONGEST_SECONDS = 0.15
-"""Catches work that blocks. `Testing/benchmarks/panel_responsiveness.py` measures against 50 ms, on a quiet computer."""
+"""Catches work that blocks. `Testing/benchmarks/panel_responsiveness.py` measures against 50 ms, on quiet computers."""
 
 
 def test_a_real_pair_snaps_into_place_while_slicer_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
