@@ -68,5 +68,6 @@ def test_a_real_pair_snaps_into_place_while_slicer_answers(tmp_path: Path, monke
         assert error(widget._parameterNode.outputTransform) < 0.5 * before
         assert pair.moving.GetParentTransformNode() is widget._parameterNode.outputTransform
         assert max(turns) < LONGEST_SECONDS
-        assert max(drawn) == 1 and sum(drawn) >= 3 * len(previews)
+        # Previews can come faster than three views are drawn: what is overtaken is never drawn.
+        assert max(drawn) == 1 and sum(drawn) >= len(previews) and all(view.drawings for view in views)
         assert {name for name in ("torch", "SimpleITK") if name in sys.modules} == loaded
