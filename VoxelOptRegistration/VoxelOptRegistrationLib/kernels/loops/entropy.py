@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import compiled
+from .rows import add
 
 _LOG_2 = np.float32(0.6931471805599453)
 _LOG2_E = np.float32(1.4426950408889634)
@@ -65,7 +66,7 @@ def entropies(scores: Any, sharpness: Any, uniform: Any, entropy: Any, start: in
                 _relative(scores[k, z, begin : begin + n], top[:n], sharpness, exponents[k, :n])
                 _powers_of_two(exponents[k, :n], bits[:n])
                 _exponential(exponents[k, :n], powers[:n], shares[k, :n])
-                _add(total[:n], shares[k, :n])
+                add(shares[k, :n], total[:n])
             for x in range(n):
                 logarithm[x] = np.log(total[x] / np.float32(count)) + uniform
                 top[x] = np.float32(1) / total[x]
@@ -87,12 +88,6 @@ def _keep_larger(largest: Any, values: Any) -> None:
 def _relative(values: Any, largest: Any, factor: Any, result: Any) -> None:
     for x in range(len(values)):
         result[x] = factor * (values[x] - largest[x])
-
-
-@compiled
-def _add(total: Any, values: Any) -> None:
-    for x in range(len(total)):
-        total[x] += values[x]
 
 
 @compiled

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import compiled
 from .blocks import BLOCK, copy_rows
+from .rows import clear, multiply, scale
 
 
 @compiled
@@ -32,18 +33,6 @@ def _add_two_differences(total: Any, moving: Any, fixed: Any, more_moving: Any, 
     else:
         for x in range(len(total)):
             total[x] += abs(moving[x] - fixed[x]) + abs(more_moving[x] - more_fixed[x])
-
-
-@compiled
-def _clear(values: Any) -> None:
-    for x in range(len(values)):
-        values[x] = np.float32(0)
-
-
-@compiled
-def _scaled(values: Any, factor: Any, result: Any) -> None:
-    for x in range(len(result)):
-        result[x] = factor * values[x]
 
 
 @compiled
@@ -82,7 +71,7 @@ def score_candidates(
             used = count * length - 2 * margin
             for k in range(len(candidates)):
                 offset = (candidates[k, 1] + margin) * length + candidates[k, 2] + margin
-                _clear(total)
+                clear(total)
                 i, end, last = candidates[k, 0] + margin, offset + used, margin + used
                 sums = total[:used]
                 for c in range(0, channels - 1, 2):
@@ -92,7 +81,7 @@ def score_candidates(
                 if channels % 2 == 1:
                     _add_difference(sums, m[channels - 1, i, offset:end], f[channels - 1, margin:last], squared)
                 for y in range(count):
-                    _scaled(total[y * length : y * length + width], -weight, scores[k, z, first + y])
+                    scale(total[y * length : y * length + width], -weight, scores[k, z, first + y])
 
 
 @compiled
@@ -109,12 +98,6 @@ def _towards_mean(scores: Any, trust: Any, mean: Any) -> None:
 
 
 @compiled
-def _multiply(values: Any, factor: Any) -> None:
-    for x in range(len(values)):
-        values[x] *= factor[x]
-
-
-@compiled
 def neutralise(known: Any, trust: Any, candidates: Any, scores: Any, start: int, stop: int) -> None:
     """scores (K, Z, Y, X) of candidates that lead where `trust` (Z, Y, X) is 0 become the mean of the voxel's others;
     then all are times `known`.
@@ -124,8 +107,8 @@ def neutralise(known: Any, trust: Any, candidates: Any, scores: Any, start: int,
     total, count = np.empty(width, np.float32), np.empty(width, np.float32)
     for z in range(start, stop):
         for y in range(height):
-            _clear(total)
-            _clear(count)
+            clear(total)
+            clear(count)
             for step in range(2):
                 for k in range(len(candidates)):
                     dx = candidates[k, 2]
@@ -142,7 +125,7 @@ def neutralise(known: Any, trust: Any, candidates: Any, scores: Any, start: int,
                         _towards_mean(score[low:high], there[low + dx : high + dx], total[low:high])
                     _towards_mean(score[:low], nothing[:low], total[:low])
                     _towards_mean(score[high:], nothing[high:], total[high:])
-                    _multiply(score, known[z, y])
+                    multiply(score, known[z, y])
                 if step == 0:
                     for x in range(width):
                         total[x] /= max(count[x], np.float32(1))
