@@ -14,7 +14,6 @@ from worker_stand_in import STAND_IN
 from worker_support import begin, stand_in_client
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads priorities from /proc")
-AUTOGROUP = Path("/proc/self/autogroup")
 
 
 def niceness(pid: int) -> set[int]:
@@ -23,8 +22,13 @@ def niceness(pid: int) -> set[int]:
     return {int(text.rpartition(")")[2].split()[16]) for text in texts}
 
 
-def session_niceness(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/autogroup").read_text().split()[-1])
+def session_niceness(pid: int) -> int | None:
+    """None: the kernel keeps no group for this session (it may for others), and says so with an empty file."""
+    try:
+        text = Path(f"/proc/{pid}/autogroup").read_text()
+    except OSError:
+        return None
+    return int(text.split()[-1]) if text.strip() else None
 
 
 @pytest.mark.parametrize("through_launcher", [False, True])
@@ -39,13 +43,11 @@ def test_every_thread_gives_way(tmp_path: Path, through_launcher: bool) -> None:
         begin(client, "slow")
         assert client.pid is not None
         assert niceness(client.pid) == {max(NICENESS, mine)}
-        if AUTOGROUP.exists():
-            assert session_niceness(client.pid) == max(NICENESS, mine)
+        assert session_niceness(client.pid) in (None, max(NICENESS, mine))
         client.close()
     assert os.getpriority(os.PRIO_PROCESS, 0) == mine
 
 
-@pytest.mark.skipif(not AUTOGROUP.exists(), reason="this kernel does not group processes by session")
 def test_a_session_shared_with_the_starter_is_left_alone(tmp_path: Path) -> None:
     before = session_niceness(os.getpid())
     command = [sys.executable, str(STAND_IN), "--folder", str(tmp_path), "--token", "ab", "--parent", str(os.getpid())]
