@@ -28,30 +28,30 @@ from VoxelOptRegistrationLib.options import (
 from VoxelOptRegistrationLib.refinement.adam import adam_refine
 from VoxelOptRegistrationLib.solvers import convexadam, samconvex
 from VoxelOptRegistrationLib.solvers.cells import displacement_of_voxels
-from VoxelOptRegistrationLib.solvers.solution import Evidence, Solution
+from VoxelOptRegistrationLib.solvers.solution import Evidence, Matched
 
 CONVEXADAM = ConvexAdamOptions(spacing=4, search_width=3)
 FINER = ConvexAdamOptions(spacing=2, search_width=3)
 SAMCONVEX = SAMConvexOptions(search_radii=(2, 2))
 
 
-def solve_convexadam(fixed: Tensor, moving: Tensor, **more: object) -> Solution:
+def solve_convexadam(fixed: Tensor, moving: Tensor, **more: object) -> Matched:
     return convexadam.solve(fixed, moving, CONVEXADAM, **more)
 
 
-def solve_samconvex(fixed: Tensor, moving: Tensor, **more: object) -> Solution:
+def solve_samconvex(fixed: Tensor, moving: Tensor, **more: object) -> Matched:
     return samconvex.solve(fixed, moving, SAMCONVEX, **more)
 
 
-def refine_nothing(fixed: Tensor, moving: Tensor, **more: object) -> Solution:
+def refine_nothing(fixed: Tensor, moving: Tensor, **more: object) -> Matched:
     start = torch.zeros(3, *fixed.shape[1:])
     found = adam_refine(start, fixed, moving, AdamOptions(steps=10), **more).displacement
-    return Solution(found, None, Evidence(start[0], start[0]))
+    return Matched(found, None, lambda _: Evidence(start[0], start[0]))
 
 
 SOLVERS = pytest.mark.parametrize("solve", [solve_convexadam, solve_samconvex])
 ALL = pytest.mark.parametrize("solve", [solve_convexadam, solve_samconvex, refine_nothing])
-Solve = Callable[..., Solution]
+Solve = Callable[..., Matched]
 sides = st.integers(8, 21)
 
 

@@ -24,8 +24,6 @@ from .refinement.methods import refine
 from .refinement.uniform_places import extended
 from .registration import Inputs
 from .resources import memory_errors
-from .solvers.driver import Level, known_level
-from .solvers.match_evidence import match_evidence
 from .solvers.methods import solve, solver_options
 from .solvers.solution import Report, Solution
 from .stopwatch import Stopwatch
@@ -91,26 +89,26 @@ def solve_problem(problem: Problem, plan: Plan, clock: Stopwatch) -> tuple[Solut
     with clock.stage("solve"), memory_errors(device, f"the working grid of {work.title}"):
         span = (SOLVING[0], REFINING[1]) if settings.refine == "none" else SOLVING
         told = problem.report("solve", span, work)
-        solution = solve(*features, settings, *trusts, told, watcher.check)
+        matched = solve(*features, settings, *trusts, told, watcher.check)
     with clock.stage("refine"), memory_errors(device, f"the refinement on {work.title}"):
         if settings.refine in COMPOSED_STEPS:
-            levels = [known_level(maps, trust) for maps, trust in zip(features, trusts, strict=True)]
-            solution, work = _stepped(problem, plan, solution, (levels[0], levels[1]))
+            del features
+            field, work = _stepped(problem, plan, matched.displacement)
+            backward, stiffness = None, None
         else:
             told = problem.report("refine", REFINING, work)
-            solution = refine(solution, *features, settings, *trusts, told, watcher.check)
-    return solution.on_processor(), work
+            refined = refine(matched.displacement, *features, settings, *trusts, told, watcher.check)
+            field, backward, stiffness = refined.displacement, matched.backward, refined.weights
+        evidence = matched.measure(resize_displacement(field, plan.work.size_zyx))
+    return Solution(field, backward, evidence, stiffness).on_processor(), work
 
 
-def _stepped(problem: Problem, plan: Plan, solution: Solution, levels: tuple[Level, Level]) -> tuple[Solution, Grid]:
-    """The solution after the composed steps on every stage's grid, and the last one.
-
-    levels: what was compared on the plan's working grid; the evidence is measured there.
-    """
+def _stepped(problem: Problem, plan: Plan, field: Tensor) -> tuple[Tensor, Grid]:
+    """The displacement after the composed steps on every stage's grid, and the last one."""
     options, watcher = problem.settings.descent, problem.watcher
     total = sum(grid.voxels * iterations for grid, iterations in plan.stages)
     done = 0
-    field, grid = solution.displacement, plan.work
+    grid = plan.work
     for index, (grid, iterations) in enumerate(plan.stages):
         volumes = problem.sampled(grid)
         field = resize_displacement(field, grid.size_zyx)
@@ -119,11 +117,9 @@ def _stepped(problem: Problem, plan: Plan, solution: Solution, levels: tuple[Lev
         told = _step_report(problem.report("refine", REFINING, grid), done, total, grid, iterations)
         field = descend(field, _force(problem, volumes, grid), iterations, options, told, watcher.check)
         done += iterations * grid.voxels
-    solver = solver_options(problem.settings)
-    if solver.invertible:
+    if solver_options(problem.settings).invertible:
         field = make_invertible(field)
-    found = resize_displacement(field, plan.work.size_zyx)
-    return Solution(field, None, match_evidence(*levels, found, solver, solution.evidence.disagreement)), grid
+    return field, grid
 
 
 def _force(problem: Problem, volumes: tuple[Sampled, Sampled], grid: Grid) -> Force:

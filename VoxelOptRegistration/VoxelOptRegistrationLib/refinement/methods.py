@@ -1,4 +1,4 @@
-"""The refinements by name, and the result of one."""
+"""The refinements by name, of those that go on with the solver's features."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from collections.abc import Callable
 from torch import Tensor
 
 from ..options import Settings
-from ..solvers.driver import known_level
-from ..solvers.match_evidence import match_evidence
-from ..solvers.methods import solver_options
-from ..solvers.solution import Report, Solution
+from ..solvers.solution import Report
 from .adam import adam_refine
 from .refined import Refined
 
 _REFINEMENTS: dict[str, Callable[..., Refined]] = {
+    "none": lambda displacement, *rest: Refined(displacement),
     "adam": lambda displacement, fixed, moving, settings, *rest: adam_refine(
         displacement, fixed, moving, settings.adam, *rest
     ),
@@ -22,7 +20,7 @@ _REFINEMENTS: dict[str, Callable[..., Refined]] = {
 
 
 def refine(
-    solution: Solution,
+    displacement: Tensor,
     fixed: Tensor,
     moving: Tensor,
     settings: Settings,
@@ -30,13 +28,10 @@ def refine(
     moving_trust: Tensor | None,
     report: Report,
     checkpoint: Callable[[], None],
-) -> Solution:
-    """`solution` after the refinement of `settings`, its evidence included; as it is where that is none."""
-    if settings.refine == "none":
-        return solution
+) -> Refined:
+    """`displacement` (3, Z, Y, X), voxels, after the refinement of `settings`; as it is where that is none.
+
+    Features (C, Z, Y, X), trusts (Z, Y, X), bool, and callbacks as for `solvers.voxelopt.solve`.
+    """
     trusts = (fixed_trust, moving_trust)
-    refined = _REFINEMENTS[settings.refine](solution.displacement, fixed, moving, settings, *trusts, report, checkpoint)
-    field = refined.displacement
-    levels = [known_level(features, trust) for features, trust in zip((fixed, moving), trusts, strict=True)]
-    evidence = match_evidence(levels[0], levels[1], field, solver_options(settings), solution.evidence.disagreement)
-    return Solution(field, solution.backward, evidence, refined.weights)
+    return _REFINEMENTS[settings.refine](displacement, fixed, moving, settings, *trusts, report, checkpoint)

@@ -15,8 +15,8 @@ from .candidates import candidate_displacements, squared_difference_scores
 from .cells import averaged_over_cells, cell_sides, displacement_of_voxels, volume_of_voxels
 from .coupled_convex import coupled_convex
 from .driver import Level, known_level
-from .match_evidence import match_evidence
-from .solution import BACKWARD, FORWARD, Report, Solution
+from .match_evidence import evidence_of
+from .solution import BACKWARD, FORWARD, Matched, Report
 
 _SMOOTHED_SCORES = 16
 """Candidates whose scores are smoothed at once: the memory that this takes beside the scores themselves."""
@@ -30,7 +30,7 @@ def solve(
     moving_trust: Tensor | None = None,
     report: Report = lambda fraction, text, field: None,
     checkpoint: Callable[[], None] = lambda: None,
-) -> Solution:
+) -> Matched:
     """Register features: fixed(x) = moving(x + u(x)).
 
     fixed, moving: (C, Z, Y, X) float32 on one grid, sides from 8. The trusts (Z, Y, X), bool, say where an image can
@@ -64,8 +64,7 @@ def solve(
     displacement = to_voxels(found)
     if options.invertible:
         displacement = make_invertible(displacement)
-    evidence = match_evidence(fixed_level, moving_level, displacement, options, disagreement)
-    return Solution(displacement, backward, evidence)
+    return Matched(displacement, backward, evidence_of(fixed_level, moving_level, options, disagreement))
 
 
 def discrete_step(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -41,6 +42,13 @@ def match_evidence(
         if trust is not None:
             dissimilarity = dissimilarity.masked_fill(~trust, torch.nan)
     return Evidence(entropy, dissimilarity, disagreement)
+
+
+def evidence_of(
+    fixed: Level, moving: Level, options: MatchOptions, disagreement: Tensor | None = None
+) -> Callable[[Tensor], Evidence]:
+    """`match_evidence` as a function of the displacement."""
+    return lambda displacement: match_evidence(fixed, moving, displacement, options, disagreement)
 
 
 def round_trip(forward: Tensor, backward: Tensor) -> Tensor:

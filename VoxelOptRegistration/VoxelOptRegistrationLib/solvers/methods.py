@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..options import Border, Settings
 from . import convexadam, samconvex, voxelopt
-from .solution import Report, Solution
+from .solution import Matched, Report
 
 
 class SolverOptions(Protocol):
@@ -29,7 +29,7 @@ class _Method:
     """options: of the settings, those that the method obeys. solve: see `voxelopt.solve`."""
 
     options: Callable[[Settings], SolverOptions]
-    solve: Callable[..., Solution]
+    solve: Callable[..., Matched]
 
 
 _METHODS = {
@@ -52,7 +52,7 @@ def solve(
     moving_trust: Tensor | None,
     report: Report,
     checkpoint: Callable[[], None],
-) -> Solution:
+) -> Matched:
     """Register features with the method of `settings`; the arguments are those of `voxelopt.solve`."""
     options = solver_options(settings)
     return _METHODS[settings.method].solve(fixed, moving, options, fixed_trust, moving_trust, report, checkpoint)

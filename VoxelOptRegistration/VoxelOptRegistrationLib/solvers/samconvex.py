@@ -15,9 +15,9 @@ from .candidates import candidate_displacements, squared_difference_scores
 from .cells import FEWEST_CELLS, averaged_over_cells, cell_sides, displacement_of_voxels
 from .coupled_convex import coupled_convex
 from .driver import Axes, Level, build_pyramid, coarse_to_fine, known_level, to_finest
-from .match_evidence import match_evidence
+from .match_evidence import evidence_of
 from .pyramid import PyramidOptions, downsample, plan_levels
-from .solution import FORWARD, Report, Solution
+from .solution import FORWARD, Matched, Report
 
 
 def solve(
@@ -28,7 +28,7 @@ def solve(
     moving_trust: Tensor | None = None,
     report: Report = lambda fraction, text, field: None,
     checkpoint: Callable[[], None] = lambda: None,
-) -> Solution:
+) -> Matched:
     """Register features: fixed(x) = moving(x + u(x)).
 
     fixed, moving: (C, Z, Y, X) float32 on one grid, sides from 8; where directions are compared, C from 2. The trusts
@@ -72,7 +72,7 @@ def solve(
     displacement = box_smooth(displacement, options.final_passes, options.border)
     if options.invertible:
         displacement = make_invertible(displacement)
-    return Solution(displacement, None, match_evidence(levels[0], levels[1], displacement, options))
+    return Matched(displacement, None, evidence_of(levels[0], levels[1], options))
 
 
 def level_step(

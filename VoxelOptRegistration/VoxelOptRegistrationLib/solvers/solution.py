@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
@@ -32,8 +33,27 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Matched:
+    """What a solver found.
+
+    displacement: fixed -> moving, (3, Z, Y, X), voxels. backward: moving -> fixed, likewise, where it was solved.
+    measure: the evidence of a field like the displacement; it keeps the features in memory.
+    """
+
+    displacement: Tensor
+    backward: Tensor | None
+    measure: Callable[[Tensor], Evidence]
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """That of the displacement as it is, measured when first asked for."""
+        return self.measure(self.displacement)
+
+
+@dataclass(frozen=True)
 class Solution:
-    """What was found. evidence: see there; it keeps the grid of the features, also where a refinement goes finer.
+    """What was found at last. evidence: see there; it keeps the grid of the features, also where a refinement goes
+    finer.
 
     displacement: fixed -> moving, (3, Z, Y, X), voxels. backward: moving -> fixed, likewise, where it was solved.
     stiffness: how stiff the field was held at every voxel, (Z, Y, X), 1 = as elsewhere, where a refinement finds it.

@@ -13,11 +13,11 @@ from ..options import VoxelOptOptions
 from .candidates import candidate_displacements
 from .coupling import best_displacement
 from .driver import Level, build_pyramid, coarse_to_fine, to_finest, warped_level
-from .match_evidence import match_evidence, round_trip
+from .match_evidence import evidence_of, round_trip
 from .message_passing import entropy_filter
 from .pyramid import plan_levels
 from .scoring import scores_and_entropy
-from .solution import BACKWARD, FORWARD, Report, Solution
+from .solution import BACKWARD, FORWARD, Matched, Report
 from .subvoxel import subvoxel_step
 
 
@@ -29,7 +29,7 @@ def solve(
     moving_trust: Tensor | None = None,
     report: Report = lambda fraction, text, field: None,
     checkpoint: Callable[[], None] = lambda: None,
-) -> Solution:
+) -> Matched:
     """Register features: fixed(x) = moving(x + u(x)).
 
     fixed, moving: (C, Z, Y, X) float32 on one grid, sides from 8. The trusts (Z, Y, X), bool, say where an image can
@@ -69,8 +69,7 @@ def solve(
         displacement, backward = make_inverse_consistent(displacement, backward, options.consistency_sweeps)
     if options.invertible:
         displacement = make_invertible(displacement)
-    evidence = match_evidence(fixed_levels[0], moving_levels[0], displacement, options, disagreement)
-    return Solution(displacement, backward, evidence)
+    return Matched(displacement, backward, evidence_of(fixed_levels[0], moving_levels[0], options, disagreement))
 
 
 def level_step(
