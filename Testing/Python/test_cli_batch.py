@@ -15,6 +15,7 @@ from conftest import Command, command, command_environment
 from hypothesis import given
 from hypothesis import strategies as st
 from VoxelOptRegistrationLib.batch import COLUMNS, read_table
+from VoxelOptRegistrationLib.cli import main
 from VoxelOptRegistrationLib.errors import InputError
 
 FAST = ("--preset", "fast", "--align", "none")
@@ -119,11 +120,11 @@ def test_rows_run_fail_and_resume(voxelopt: Command, phantom_files: dict[str, Pa
     assert (out / "one" / "transform.h5").stat().st_mtime_ns == written
 
 
-def test_rows_with_other_settings_run_again(voxelopt: Command, phantom_files: dict[str, Path], tmp_path: Path) -> None:
+def test_rows_with_other_settings_run_again(phantom_files: dict[str, Path], tmp_path: Path) -> None:
     rows = table(tmp_path, f"name,fixed,moving\na,{phantom_files['fixed']},{phantom_files['moving']}\n")
     keys = []
     for option in ("solver.levels=1", "solver.levels=2"):
-        assert voxelopt("batch", rows, "-o", tmp_path / "out", *FAST, "--set", option).returncode == 0
+        assert main(["batch", str(rows), "-o", str(tmp_path / "out"), *FAST, "--set", option, "--quiet"]) == 0
         keys.append(results(tmp_path / "out")["a"]["key"])
     assert keys[0] != keys[1]
 
