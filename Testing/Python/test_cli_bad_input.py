@@ -1,10 +1,11 @@
-"""Bad input through the real command: one clear line on stderr, the right exit code, and nothing left behind."""
+"""Bad input through the command: one clear line on stderr, the right exit code, and nothing left behind."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from conftest import Command
+from VoxelOptRegistrationLib.cli import main
 from VoxelOptRegistrationLib.memory_plan import USABLE_SHARE, predict
 from VoxelOptRegistrationLib.memory_terms import COMPUTED, Sizes
 from VoxelOptRegistrationLib.presets import load_preset
@@ -88,7 +90,21 @@ BAD_VOLUMES: dict[str, Callable[[Path], Path]] = {
 }
 
 
-def check(voxelopt: Command, folder: Path, *arguments: object, code: int = 2, **options: object) -> str:
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def here(capfd: pytest.CaptureFixture[str]) -> Run:
+    """The command in this process, which has loaded everything; what libraries write past Python is seen too."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        code = main([str(argument) for argument in arguments])
+        return subprocess.CompletedProcess(arguments, code, *capfd.readouterr())
+
+    return run
+
+
+def check(voxelopt: Run, folder: Path, *arguments: object, code: int = 2, **options: object) -> str:
     """Run ``register`` with `arguments` into a new folder: it must fail in one line and leave nothing. The line."""
     work = folder / "work"
     work.mkdir()
@@ -100,24 +116,24 @@ def check(voxelopt: Command, folder: Path, *arguments: object, code: int = 2, **
 
 
 @pytest.mark.parametrize("kind", BAD_VOLUMES)
-def test_bad_volume(voxelopt: Command, good: Path, tmp_path: Path, kind: str) -> None:
+def test_bad_volume(here: Run, good: Path, tmp_path: Path, kind: str) -> None:
     bad = BAD_VOLUMES[kind](tmp_path)
-    assert str(bad) in check(voxelopt, tmp_path, good, bad)
+    assert str(bad) in check(here, tmp_path, good, bad)
 
 
-def test_the_fixed_volume_is_checked_too(voxelopt: Command, good: Path, tmp_path: Path) -> None:
-    assert "bad.mha" in check(voxelopt, tmp_path, with_values(tmp_path, np.nan), good)
+def test_the_fixed_volume_is_checked_too(here: Run, good: Path, tmp_path: Path) -> None:
+    assert "bad.mha" in check(here, tmp_path, with_values(tmp_path, np.nan), good)
 
 
 @pytest.mark.parametrize("option", ["--fixed-mask", "--moving-mask", "--fixed-labels", "--moving-labels"])
 @pytest.mark.parametrize("kind", ["missing", "other grid", "empty"])
-def test_bad_mask_or_labels(voxelopt: Command, good: Path, tmp_path: Path, option: str, kind: str) -> None:
+def test_bad_mask_or_labels(here: Run, good: Path, tmp_path: Path, option: str, kind: str) -> None:
     path = tmp_path / "mask.nii.gz"
     if kind == "other grid":
         write(np.ones((8, 8, 8), np.uint8), path)
     elif kind == "empty":
         write(np.zeros((16, 16, 16), np.uint8), path)
-    line = check(voxelopt, tmp_path, good, good, option, path)
+    line = check(here, tmp_path, good, good, option, path)
     assert " ".join(option.strip("-").split("-")) in line
 
 
@@ -131,29 +147,27 @@ def test_bad_mask_or_labels(voxelopt: Command, good: Path, tmp_path: Path, optio
         (["--set", "features.statistics=batch"], "volume"),
     ],
 )
-def test_bad_features_and_landmarks(
-    voxelopt: Command, good: Path, tmp_path: Path, arguments: list[str], said: str
-) -> None:
-    assert said in check(voxelopt, tmp_path, good, good, *arguments)
+def test_bad_features_and_landmarks(here: Run, good: Path, tmp_path: Path, arguments: list[str], said: str) -> None:
+    assert said in check(here, tmp_path, good, good, *arguments)
 
 
-def test_landmarks_of_one_volume_only(voxelopt: Command, good: Path, tmp_path: Path) -> None:
+def test_landmarks_of_one_volume_only(here: Run, good: Path, tmp_path: Path) -> None:
     points = tmp_path / "points.csv"
     points.write_text("x_mm,y_mm,z_mm\n1,2,3\n")
-    assert "Only moving landmarks" in check(voxelopt, tmp_path, good, good, "--moving-landmarks", points)
+    assert "Only moving landmarks" in check(here, tmp_path, good, good, "--moving-landmarks", points)
 
 
-def test_bad_initial_transform(voxelopt: Command, good: Path, tmp_path: Path) -> None:
+def test_bad_initial_transform(here: Run, good: Path, tmp_path: Path) -> None:
     bad = tmp_path / "t.h5"
     bad.write_text("no transform")
-    assert str(bad) in check(voxelopt, tmp_path, good, good, "--initial-transform", bad)
+    assert str(bad) in check(here, tmp_path, good, good, "--initial-transform", bad)
 
 
-def test_no_overlap(voxelopt: Command, good: Path, tmp_path: Path) -> None:
+def test_no_overlap(here: Run, good: Path, tmp_path: Path) -> None:
     image = sitk.ReadImage(str(good))
     image.SetOrigin((5000.0, 0.0, 0.0))
     sitk.WriteImage(image, str(tmp_path / "far.nii.gz"))
-    assert "overlap" in check(voxelopt, tmp_path, good, tmp_path / "far.nii.gz", "--align", "none")
+    assert "overlap" in check(here, tmp_path, good, tmp_path / "far.nii.gz", "--align", "none")
 
 
 @pytest.mark.parametrize(
@@ -173,8 +187,8 @@ def test_no_overlap(voxelopt: Command, good: Path, tmp_path: Path) -> None:
         (["--quiet", "--json"], "--json"),
     ],
 )
-def test_bad_option(voxelopt: Command, good: Path, tmp_path: Path, options: list[str], said: str) -> None:
-    assert said in check(voxelopt, tmp_path, good, good, *options)
+def test_bad_option(here: Run, good: Path, tmp_path: Path, options: list[str], said: str) -> None:
+    assert said in check(here, tmp_path, good, good, *options)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from conftest import Command, command, command_environment
 from hypothesis import given
 from hypothesis import strategies as st
 from VoxelOptRegistrationLib.batch import COLUMNS, read_table
+from VoxelOptRegistrationLib.cli import main
 from VoxelOptRegistrationLib.errors import InputError
 
 FAST = ("--preset", "fast", "--align", "none")
@@ -119,11 +120,11 @@ def test_rows_run_fail_and_resume(voxelopt: Command, phantom_files: dict[str, Pa
     assert (out / "one" / "transform.h5").stat().st_mtime_ns == written
 
 
-def test_rows_with_other_settings_run_again(voxelopt: Command, phantom_files: dict[str, Path], tmp_path: Path) -> None:
+def test_rows_with_other_settings_run_again(phantom_files: dict[str, Path], tmp_path: Path) -> None:
     rows = table(tmp_path, f"name,fixed,moving\na,{phantom_files['fixed']},{phantom_files['moving']}\n")
     keys = []
     for option in ("solver.levels=1", "solver.levels=2"):
-        assert voxelopt("batch", rows, "-o", tmp_path / "out", *FAST, "--set", option).returncode == 0
+        assert main(["batch", str(rows), "-o", str(tmp_path / "out"), *FAST, "--set", option, "--quiet"]) == 0
         keys.append(results(tmp_path / "out")["a"]["key"])
     assert keys[0] != keys[1]
 
@@ -135,15 +136,17 @@ def test_unknown_preset_in_a_row_stops_before_anything_runs(voxelopt: Command, t
     assert "lung-ct" in done.stderr and not (tmp_path / "out").exists()
 
 
-def test_folder_that_cannot_take_the_results(voxelopt: Command, phantom_files: dict[str, Path], tmp_path: Path) -> None:
+def test_folder_that_cannot_take_the_results(
+    phantom_files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = table(tmp_path, f"fixed,moving\n{phantom_files['fixed']},{phantom_files['moving']}\n")
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "results.csv").write_text("my,own,table\n")
     for name in ("file", "folder"):
-        done = voxelopt("batch", rows, "-o", tmp_path / name)
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-        assert "results.csv" in done.stderr
+        assert main(["batch", str(rows), "-o", str(tmp_path / name)]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and "results.csv" in error
     assert (tmp_path / "file").read_text() == "mine"
     assert [path.read_text() for path in (tmp_path / "folder").iterdir()] == ["my,own,table\n"]
 

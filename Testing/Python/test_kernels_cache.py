@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -52,6 +53,49 @@ def test_damaged_files_are_written_anew(tmp_path: Path, kind: str) -> None:
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     assert run_in(tmp_path) == "7.0\n"
     assert [file.stat().st_size for file in kept] == pytest.approx(whole, rel=0.01)
+
+
+def test_what_another_numba_kept_is_compiled_anew(tmp_path: Path) -> None:
+    import numba
+
+    assert run_in(tmp_path) == "7.0\n"
+    kept = sorted(tmp_path.rglob("*.nbi"))
+    whole = [file.read_bytes() for file in kept]
+    assert kept
+    for file, content in zip(kept, whole, strict=True):
+        with file.open("rb") as opened:
+            assert pickle.load(opened) == numba.__version__
+            file.write_bytes(pickle.dumps("0.1") + content[opened.tell() :])
+    assert run_in(tmp_path) == "7.0\n"
+    assert all(pickle.loads(file.read_bytes()) == numba.__version__ for file in kept)
+
+
+def test_a_loop_kept_for_other_arguments_is_not_taken(tmp_path: Path) -> None:
+    """As two processes may leave it that write the first loops of one file at the same time."""
+    code = """
+import sys
+import numpy as np
+from VoxelOptRegistrationLib.kernels.runtime import numba_serves
+assert numba_serves()
+from VoxelOptRegistrationLib.kernels.loops.rows import clear
+row = np.ones(4, sys.argv[1])
+clear(row)
+assert not row.any()
+"""
+    environment = {**command_environment(), "NUMBA_CACHE_DIR": str(tmp_path)}
+    for kind in ("float32", "float64"):
+        subprocess.run([sys.executable, "-c", code, kind], env=environment, check=True)
+    first, second = sorted(tmp_path.rglob("rows.clear*.nbc"))
+    first.write_bytes(second.read_bytes())
+    subprocess.run([sys.executable, "-c", code, "float32"], env=environment, check=True)
+
+
+def test_two_processes_may_compile_at_once(tmp_path: Path) -> None:
+    environment = {**command_environment(), "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", CODE]
+    both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [process.communicate()[0] for process in both] == ["7.0\n"] * 2
+    assert run_in(tmp_path) == "7.0\n"
 
 
 def test_a_full_disk_keeps_nothing(tmp_path: Path) -> None:

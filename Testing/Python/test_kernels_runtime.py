@@ -1,4 +1,4 @@
-"""A numba that does not work is no numba: real packages that break in their ways, in a process of its own."""
+"""A numba that is absent, broken or switched off is no numba: in processes of their own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from conftest import command_environment
 
 BROKEN = {
@@ -52,3 +53,25 @@ def test_a_numba_that_is_broken_leaves_plain_torch(tmp_path: Path) -> None:
         (package / "__init__.py").write_text(code)
         folders.append(str(package.parent))
     subprocess.run([sys.executable, "-c", CODE, *folders], env=command_environment(), check=True)
+
+
+WITHOUT = """
+import torch
+from VoxelOptRegistrationLib.fields.sampling import warp
+from VoxelOptRegistrationLib.kernels import runtime
+
+volume = torch.rand(1, 6, 7, 8)
+assert runtime.kernels_in_use() == "torch", runtime.kernels_in_use()
+assert torch.allclose(warp(volume, torch.zeros(3, 6, 7, 8)), volume, atol=1e-5)
+"""
+
+
+def test_a_python_without_numba_is_served_by_plain_torch() -> None:
+    code = "import sys; sys.modules['numba'] = None" + WITHOUT
+    subprocess.run([sys.executable, "-c", code], env=command_environment(), check=True)
+
+
+def test_loops_that_may_not_be_compiled_leave_plain_torch() -> None:
+    pytest.importorskip("numba", reason="numba is not installed: there is nothing to switch off")
+    environment = {**command_environment(), "NUMBA_DISABLE_JIT": "1"}
+    subprocess.run([sys.executable, "-c", WITHOUT], env=environment, check=True)

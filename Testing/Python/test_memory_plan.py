@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -202,6 +203,28 @@ def test_the_users_budget_counts_the_process_on_the_cpu_and_the_gpu_where_one_co
 def test_real_errors_of_exhaustion_are_known(take: object) -> None:
     with pytest.raises(OutOfMemory, match="ran out of memory"), memory_errors(ON_CPU, "a test"):
         take()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("fail", "named"),
+    [
+        (lambda: torch.empty(2**50), "CPU"),
+        (lambda: bytearray(2**60), "CPU"),
+        (lambda: raised(torch.OutOfMemoryError("Tried to allocate 2.00 GiB.")), "Some GPU"),
+        (lambda: raised(RuntimeError("CUDA error: out of memory")), "Some GPU"),
+        (lambda: raised(RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB)")), "Some GPU"),
+    ],
+)
+def test_the_device_is_named_that_ran_out(fail: Callable[[], object], named: str) -> None:
+    gpu = Device("cuda:0", "Some GPU", 8 * 2**30, 8 * 2**30)
+    with pytest.raises(OutOfMemory) as caught, memory_errors(gpu, "a test"):
+        fail()
+    assert caught.value.text.startswith(f"{named} ran out of memory (")
+    assert ("another device" in caught.value.remedy) == (named != "CPU")
+
+
+def raised(error: Exception) -> None:
+    raise error
 
 
 def test_other_errors_are_no_exhaustion() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from .devices import Device
+from .devices import Device, choose_device
 from .errors import OutOfMemory
 
 _EXHAUSTED = re.compile(
@@ -20,17 +20,23 @@ _EXHAUSTED = re.compile(
     re.IGNORECASE,
 )
 """What torch, ITK and the C++ library say."""
+_GPU = re.compile(r"\b(CUDA|HIP|MPS)\b")
+"""What torch names where it was a GPU's memory."""
 
 
 @contextmanager
 def memory_errors(device: Device, what: str) -> Iterator[None]:
-    """Turn running out of memory inside the block into an `OutOfMemory` with a remedy."""
+    """Turn running out of memory inside the block into an `OutOfMemory` with a remedy, for `device` or the processor:
+    what is computed on a GPU is prepared and used in main memory.
+    """
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_exhaustion(error):
             raise
-        raise _out_of_memory(device, what) from error
+        if _is_of_gpu(error) or device.name == "cpu":
+            raise _out_of_memory(device, what, ", or choose another device") from error
+        raise _out_of_memory(choose_device("cpu"), what, "") from error
 
 
 def is_exhaustion(error: BaseException) -> bool:
@@ -40,10 +46,14 @@ def is_exhaustion(error: BaseException) -> bool:
     )
 
 
-def _out_of_memory(device: Device, what: str) -> OutOfMemory:
+def _is_of_gpu(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or _GPU.search(str(error)) is not None
+
+
+def _out_of_memory(device: Device, what: str, or_else: str) -> OutOfMemory:
     return OutOfMemory(
         f"{device.title} ran out of memory ({device.free_bytes / 2**30:.1f} GiB were free) for {what}.",
-        "Close other programs, lower grid.max_voxels, or choose another device.",
+        f"Close other programs, or lower grid.max_voxels{or_else}.",
     )
 
 

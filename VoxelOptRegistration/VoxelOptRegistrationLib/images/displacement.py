@@ -13,6 +13,7 @@ from torch import Tensor
 from ..fields.jacobian import jacobian_determinant
 from ..fields.slabs import by_slabs
 from ..kernels import displacement as compiled
+from ..kernels.jacobian import determinant_in_space
 from ..kernels.runtime import numba_serves
 from .grid import Grid
 from .transforms import affine_matrix
@@ -111,8 +112,8 @@ def voxel_displacement(total: np.ndarray, grid: Grid) -> np.ndarray:
 
 def jacobian_map(total: np.ndarray, grid: Grid) -> np.ndarray:
     """Jacobian determinant of p -> p + total(p), float32 (Z, Y, X), of (Z, Y, X, 3) LPS mm on `grid`."""
-    if numba_serves():
-        return compiled.jacobian(total, grid.index_to_world[:3, :3])
+    if numba_serves() and min(grid.size_zyx) > 1:
+        return determinant_in_space(total, grid.index_to_world[:3, :3])
 
     def part(field: Tensor) -> Tensor:
         rows = np.ascontiguousarray(field.permute(1, 2, 3, 0).numpy())

@@ -1,4 +1,4 @@
-"""Displacements from the working grid to mm, their Jacobian determinant and their lengths.
+"""Displacements from the working grid to mm, and their lengths.
 
 The twins are in `images.displacement` and `inspection.affine_motion`.
 """
@@ -35,31 +35,11 @@ def total_displacement(
     return result
 
 
-def jacobian(total: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """Determinant of I + d total / dp, float32 (Z, Y, X), of (Z, Y, X, 3) mm; axes (3 x 3): the grid's steps, mm."""
-    from .loops import displacement
-
-    result = np.empty(total.shape[:3], np.float32)
-    in_slabs(
-        displacement.jacobian,
-        total.shape[:3],
-        np.ascontiguousarray(total),
-        np.ascontiguousarray(axes, np.float64),
-        result,
-    )
-    return result
-
-
 def lengths(total: np.ndarray, affine: np.ndarray) -> np.ndarray:
     """Length of `total` (Z, Y, X, 3) less affine (3 x 4) times the index (x, y, z, 1), float32 (Z, Y, X)."""
     from .loops import displacement
 
     result = np.empty(total.shape[:3], np.float32)
-    in_slabs(
-        displacement.lengths,
-        total.shape[:3],
-        np.ascontiguousarray(total),
-        np.ascontiguousarray(affine, np.float64),
-        result,
-    )
+    matrix = np.ascontiguousarray(affine, np.float64)
+    in_slabs(displacement.lengths, result.shape, np.ascontiguousarray(total), matrix, result)
     return result

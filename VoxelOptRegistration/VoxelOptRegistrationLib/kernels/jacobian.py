@@ -1,7 +1,8 @@
-"""Jacobian determinants in one pass; the twins of `fields.jacobian`."""
+"""Jacobian determinants in one pass; the twins of `fields.jacobian` and `images.displacement.jacobian_map`."""
 
 from __future__ import annotations
 
+import numpy as np
 from torch import Tensor
 
 from .runtime import arrays, in_slabs
@@ -13,6 +14,16 @@ def jacobian_determinant(displacement: Tensor) -> Tensor:
 
     result = displacement.new_empty(displacement.shape[1:])
     in_slabs(jacobian.determinants, result.shape, *arrays(displacement, result))
+    return result
+
+
+def determinant_in_space(total: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """det(I + d total / dp), float32 (Z, Y, X), of (Z, Y, X, 3) mm; axes (3 x 3): columns are the grid's steps, mm."""
+    from .loops import jacobian
+
+    result = np.empty(total.shape[:3], np.float32)
+    steps = np.ascontiguousarray(axes, np.float64)
+    in_slabs(jacobian.determinants_in_space, result.shape, np.ascontiguousarray(total), steps, result)
     return result
 
 

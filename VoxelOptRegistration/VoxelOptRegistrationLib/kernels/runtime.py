@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -118,14 +119,13 @@ def _numba_version() -> str | None:
         keep_loops()
         import numba
 
-        from .loops import compiled  # noqa: F401
+        from .loops.rows import clear
 
-        works = numba.njit(lambda number: number + 1)(1) == 2
+        row = np.ones(1, np.float32)
+        clear(row)
     except Exception:
-        return None  # Installed, but not for this Python or numpy, or not whole: it fails in many ways.
-    if not works:
-        return None
-    return str(numba.__version__)
+        return None  # Installed, but not for this Python or numpy, not whole, or told not to compile.
+    return str(numba.__version__) if row[0] == 0 else None
 
 
 def arrays(*tensors: Tensor | None) -> list[Any]:

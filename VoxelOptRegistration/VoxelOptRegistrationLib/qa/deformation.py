@@ -43,14 +43,6 @@ def show_arrows(transform: slicer.vtkMRMLTransformNode, visible: bool, spacing_m
             display.SetVisibility(True)
 
 
-def hide_deformation(scene: slicer.vtkMRMLScene) -> None:
-    """Take both away."""
-    for key in (GRID, ARROWS):
-        display = find_scratch(scene, key)
-        if display is not None:
-            scene.RemoveNode(display)
-
-
 def _colors(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLProceduralColorNode:
     """Colours by the length of the displacement, mm; bright ones, to stand out from grey images."""
     node = scratch_node(scene, "deformation colors", "vtkMRMLProceduralColorNode", "Deformation, colors")

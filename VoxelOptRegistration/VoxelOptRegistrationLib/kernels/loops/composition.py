@@ -8,7 +8,7 @@ import numpy as np
 
 from . import compiled
 from .blocks import BLOCK, copy_rows
-from .warping import _between, _held
+from .interpolation import between, held
 
 
 @compiled
@@ -56,17 +56,17 @@ def _pull_far(outer: Any, inner: Any, z: int, y: int, result: Any) -> None:
     """Row y of slice z for all three channels (3, Z, Y, X) and any u; result: (3, X)."""
     _, depth, height, width = outer.shape
     for x in range(width):
-        pz = _held(np.float32(z) + inner[0, z, y, x], np.float32(depth - 1))
-        py = _held(np.float32(y) + inner[1, z, y, x], np.float32(height - 1))
-        px = _held(np.float32(x) + inner[2, z, y, x], np.float32(width - 1))
+        pz = held(np.float32(z) + inner[0, z, y, x], np.float32(depth - 1))
+        py = held(np.float32(y) + inner[1, z, y, x], np.float32(height - 1))
+        px = held(np.float32(x) + inner[2, z, y, x], np.float32(width - 1))
         z0, y0, x0 = np.intp(pz), np.intp(py), np.intp(px)
         z1, y1, x1 = min(z0 + 1, depth - 1), min(y0 + 1, height - 1), min(x0 + 1, width - 1)
         dz, dy, dx = pz - np.float32(z0), py - np.float32(y0), px - np.float32(x0)
         for c in range(3):
             v = outer[c]
-            upper = _between(_between(v[z0, y0, x0], v[z0, y0, x1], dx), _between(v[z0, y1, x0], v[z0, y1, x1], dx), dy)
-            lower = _between(_between(v[z1, y0, x0], v[z1, y0, x1], dx), _between(v[z1, y1, x0], v[z1, y1, x1], dx), dy)
-            result[c, x] = _between(upper, lower, dz)
+            upper = between(between(v[z0, y0, x0], v[z0, y0, x1], dx), between(v[z0, y1, x0], v[z0, y1, x1], dx), dy)
+            lower = between(between(v[z1, y0, x0], v[z1, y0, x1], dx), between(v[z1, y1, x0], v[z1, y1, x1], dx), dy)
+            result[c, x] = between(upper, lower, dz)
 
 
 @compiled

@@ -50,39 +50,6 @@ def total_displacement(
 
 
 @compiled
-def _sides(index: int, size: int) -> Any:
-    """The voxels whose difference, times the last, is the slope at `index`: one-sided at both ends."""
-    low, high = max(index - 1, 0), min(index + 1, size - 1)
-    return low, high, 1.0 / (high - low)
-
-
-@compiled
-def jacobian(total: Any, axes: Any, result: Any, start: int, stop: int) -> None:
-    """See `kernels.displacement.jacobian`."""
-    depth, height, width = result.shape
-    whole = (
-        axes[0, 0] * (axes[1, 1] * axes[2, 2] - axes[1, 2] * axes[2, 1])
-        - axes[0, 1] * (axes[1, 0] * axes[2, 2] - axes[1, 2] * axes[2, 0])
-        + axes[0, 2] * (axes[1, 0] * axes[2, 1] - axes[1, 1] * axes[2, 0])
-    )
-    m = np.empty((3, 3))
-    for z in range(start, stop):
-        z0, z1, per_z = _sides(z, depth)
-        for y in range(height):
-            y0, y1, per_y = _sides(y, height)
-            for x in range(width):
-                x0, x1, per_x = _sides(x, width)
-                for c in range(3):
-                    m[c, 0] = axes[c, 0] + per_x * (total[z, y, x1, c] - total[z, y, x0, c])
-                    m[c, 1] = axes[c, 1] + per_y * (total[z, y1, x, c] - total[z, y0, x, c])
-                    m[c, 2] = axes[c, 2] + per_z * (total[z1, y, x, c] - total[z0, y, x, c])
-                determinant = m[0, 0] * (m[1, 1] * m[2, 2] - m[1, 2] * m[2, 1])
-                determinant -= m[0, 1] * (m[1, 0] * m[2, 2] - m[1, 2] * m[2, 0])
-                determinant += m[0, 2] * (m[1, 0] * m[2, 1] - m[1, 1] * m[2, 0])
-                result[z, y, x] = determinant / whole
-
-
-@compiled
 def lengths(total: Any, affine: Any, result: Any, start: int, stop: int) -> None:
     """result (Z, Y, X) = length of `total` (Z, Y, X, 3) less affine (3 x 4) times the index (x, y, z, 1)."""
     for z in range(start, stop):

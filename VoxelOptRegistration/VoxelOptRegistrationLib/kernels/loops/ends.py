@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from . import compiled
+from .interpolation import between
 
 
 @compiled
-def _between(place: Any, last: int) -> Any:
+def _neighbours(place: Any, last: int) -> Any:
     """The voxels below and above `place`, held within [0, last], and the weight of the upper: the same one for none.
 
     0 for what is not a number.
@@ -22,11 +23,6 @@ def _between(place: Any, last: int) -> Any:
     below = np.intp(place)
     share = np.float32(place - below)
     return below, below + (1 if share > 0 else 0), share
-
-
-@compiled
-def _mixed(low: Any, high: Any, share: Any) -> Any:
-    return low + share * (high - low)
 
 
 @compiled
@@ -51,12 +47,12 @@ def at_ends(
                     for k in range(values.shape[3]):
                         result[z, y, x, k] = default
                     continue
-                x0, x1, dx = _between(px, last_x)
-                y0, y1, dy = _between(py, last_y)
-                z0, z1, dz = _between(pz, last_z)
+                x0, x1, dx = _neighbours(px, last_x)
+                y0, y1, dy = _neighbours(py, last_y)
+                z0, z1, dz = _neighbours(pz, last_z)
                 for k in range(values.shape[3]):
-                    a00 = _mixed(values[z0, y0, x0, k], values[z0, y0, x1, k], dx)
-                    a01 = _mixed(values[z0, y1, x0, k], values[z0, y1, x1, k], dx)
-                    a10 = _mixed(values[z1, y0, x0, k], values[z1, y0, x1, k], dx)
-                    a11 = _mixed(values[z1, y1, x0, k], values[z1, y1, x1, k], dx)
-                    result[z, y, x, k] = _mixed(_mixed(a00, a01, dy), _mixed(a10, a11, dy), dz)
+                    a00 = between(values[z0, y0, x0, k], values[z0, y0, x1, k], dx)
+                    a01 = between(values[z0, y1, x0, k], values[z0, y1, x1, k], dx)
+                    a10 = between(values[z1, y0, x0, k], values[z1, y0, x1, k], dx)
+                    a11 = between(values[z1, y1, x0, k], values[z1, y1, x1, k], dx)
+                    result[z, y, x, k] = between(between(a00, a01, dy), between(a10, a11, dy), dz)

@@ -19,9 +19,14 @@ class ForgivingCache:
         return getattr(self._cache, name)
 
     def load_overload(self, signature: Any, target: Any) -> Any:
-        """What was compiled for this signature, None where nothing can be had; a damaged index is emptied."""
+        """What was compiled for this signature, None where nothing can be had; a damaged index is emptied.
+
+        numba numbers the files of a loop's signatures: of two processes that begin them at the same time, one may find
+        under its number what the other wrote.
+        """
         try:
-            return self._cache.load_overload(signature, target)
+            found = self._cache.load_overload(signature, target)
+            return found if found is None or tuple(found.signature.args) == tuple(signature) else None
         except Exception as error:  # numba unpickles what it finds, so that damage shows itself in any way.
             _tell("read", error)
             with suppress(Exception):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import compiled
-from .warping import _held
+from .interpolation import held
 
 _STEPS = 12
 _SMALLEST_SLOPE = np.float32(0.02)
@@ -30,9 +30,9 @@ def affine_of(total: Any, linear: Any, affine: Any, result: Any, start: int, sto
 def _missing(deviation: Any, change: Any, place: Any, e: Any, value: Any, slopes: Any) -> None:
     """What is missing at `place` (x, y, z) and its slopes there, but for those of -e: (channel, direction)."""
     last_z, last_y, last_x = deviation.shape[0] - 1, deviation.shape[1] - 1, deviation.shape[2] - 1
-    px = _held(place[0], np.float32(last_x))
-    py = _held(place[1], np.float32(last_y))
-    pz = _held(place[2], np.float32(last_z))
+    px = held(place[0], np.float32(last_x))
+    py = held(place[1], np.float32(last_y))
+    pz = held(place[2], np.float32(last_z))
     z0, y0, x0 = np.intp(pz), np.intp(py), np.intp(px)
     z1, y1, x1 = min(z0 + 1, last_z), min(y0 + 1, last_y), min(x0 + 1, last_x)
     dz, dy, dx = pz - np.float32(z0), py - np.float32(y0), px - np.float32(x0)

@@ -44,8 +44,17 @@ def _sum_rows(ring: Any, line: Any, sums: Any) -> None:
 
 
 @compiled_exactly
-def _sum_moments(fixed: Any, moving: Any, z: int, y: int, ring: Any, line: Any, sums: Any) -> None:
-    """sums (3, X) = sums over the windows of row z, y. The ring is that of row y - 1; anything for row 0."""
+def _working_rows(width: int, radius: int) -> Any:
+    """ring, line and sums of `_sum_windows`."""
+    ring = np.zeros((2 * radius + 1, 3, width), np.float32)
+    return ring, np.zeros(width + 2 * radius, np.float32), np.empty((3, width), np.float32)
+
+
+@compiled_exactly
+def _sum_windows(maps: Any, fixed: Any, moving: Any, z: int, y: int, ring: Any, line: Any, sums: Any) -> None:
+    """sums (3, X) = sums over the windows of row z, y: of maps (3, Z, Y, X) or, where there are none, of `_add_moments`
+    of fixed and moving (Z, Y, X). The ring is that of row y - 1; anything for row 0.
+    """
     depth, height = fixed.shape[:2]
     side = ring.shape[0]
     radius = side // 2
@@ -56,7 +65,11 @@ def _sum_moments(fixed: Any, moving: Any, z: int, y: int, ring: Any, line: Any, 
         if row < 0 or row >= height:
             continue
         for k in range(max(z - radius, 0), min(z + radius + 1, depth)):
-            _add_moments(fixed[k, row], moving[k, row], rows)
+            if maps.size > 0:
+                for term in range(3):
+                    add(maps[term, k, row], rows[term])
+            else:
+                _add_moments(fixed[k, row], moving[k, row], rows)
     _sum_rows(ring, line, sums)
 
 
@@ -104,15 +117,14 @@ def _constants(slopes: Any, means: Any, averages: Any, curves: Any, constants: A
 def moments(image: Any, radius: int, mean: Any, variance: Any, start: int, stop: int) -> None:
     """Mean and variance of every window of `image`, all (Z, Y, X)."""
     depth, height, width = image.shape
-    ring = np.zeros((2 * radius + 1, 3, width), np.float32)
-    line = np.zeros(width + 2 * radius, np.float32)
-    sums = np.empty((3, width), np.float32)
+    no_maps = np.empty((3, 0, 0, 0), np.float32)
+    ring, line, sums = _working_rows(width, radius)
     along_z, along_y = _ones_by_sides(depth, radius), _ones_by_sides(height, radius)
     along_x = _ones_by_sides(width, radius)
     by_size = np.empty(width, np.float32)
     for z in range(start, stop):
         for y in range(height):
-            _sum_moments(image, image, z, y, ring, line, sums)
+            _sum_windows(no_maps, image, image, z, y, ring, line, sums)
             scale(along_x, along_z[z] * along_y[y], by_size)
             _center(sums[0], sums[1], sums[2], sums[0], by_size)
             copy(sums[0], mean[z, y])
@@ -137,15 +149,14 @@ def coefficients(
     the size of the window.
     """
     depth, height, width = fixed.shape
-    ring = np.zeros((2 * radius + 1, 3, width), np.float32)
-    line = np.zeros(width + 2 * radius, np.float32)
-    sums = np.empty((3, width), np.float32)
+    no_maps = np.empty((3, 0, 0, 0), np.float32)
+    ring, line, sums = _working_rows(width, radius)
     along_z, along_y = _ones_by_sides(depth, radius), _ones_by_sides(height, radius)
     along_x = _ones_by_sides(width, radius)
     by_size = np.empty(width, np.float32)
     for z in range(start, stop):
         for y in range(height):
-            _sum_moments(fixed, moving, z, y, ring, line, sums)
+            _sum_windows(no_maps, fixed, moving, z, y, ring, line, sums)
             scale(along_x, along_z[z] * along_y[y], by_size)
             averages, spreads, covariances = sums[0], sums[1], sums[2]
             _center(averages, spreads, covariances, mean[z, y], by_size)
@@ -162,22 +173,10 @@ def coefficients(
 @compiled_exactly
 def rise(terms: Any, fixed: Any, moving: Any, radius: int, result: Any, start: int, stop: int) -> None:
     """result (Z, Y, X) = the sums over windows of `terms` (3, Z, Y, X), times fixed, minus moving, minus 1."""
-    depth, height, width = fixed.shape
-    side = 2 * radius + 1
-    ring = np.zeros((side, 3, width), np.float32)
-    line = np.zeros(width + 2 * radius, np.float32)
-    sums = np.empty((3, width), np.float32)
+    _, height, width = fixed.shape
+    ring, line, sums = _working_rows(width, radius)
     for z in range(start, stop):
         for y in range(height):
-            for row in range(y + radius if y > 0 else -radius, y + radius + 1):
-                rows = ring[row % side]
-                for term in range(3):
-                    clear(rows[term])
-                if row < 0 or row >= height:
-                    continue
-                for k in range(max(z - radius, 0), min(z + radius + 1, depth)):
-                    for term in range(3):
-                        add(terms[term, k, row], rows[term])
-            _sum_rows(ring, line, sums)
+            _sum_windows(terms, fixed, moving, z, y, ring, line, sums)
             for x in range(width):
                 result[z, y, x] = fixed[z, y, x] * sums[0, x] - moving[z, y, x] * sums[1, x] - sums[2, x]

@@ -7,19 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import compiled
-
-
-@compiled
-def _held(position: Any, last: Any) -> Any:
-    """`position` within [0, last]; 0 for what is not a number, so that it can be an index."""
-    if not position > np.float32(0):
-        return np.float32(0)
-    return position if position < last else last
-
-
-@compiled
-def _between(low: Any, high: Any, share: Any) -> Any:
-    return low + share * (high - low)
+from .interpolation import between, held
 
 
 @compiled
@@ -30,9 +18,9 @@ def _sample_row(flat: Any, corners: Any, shares: Any, result: Any) -> None:
         dz, dy, dx = shares[0, x], shares[1, x], shares[2, x]
         second, third = first + sy, first + sz
         fourth = third + sy
-        upper = _between(_between(flat[first], flat[first + sx], dx), _between(flat[second], flat[second + sx], dx), dy)
-        lower = _between(_between(flat[third], flat[third + sx], dx), _between(flat[fourth], flat[fourth + sx], dx), dy)
-        result[x] = _between(upper, lower, dz)
+        upper = between(between(flat[first], flat[first + sx], dx), between(flat[second], flat[second + sx], dx), dy)
+        lower = between(between(flat[third], flat[third + sx], dx), between(flat[fourth], flat[fourth + sx], dx), dy)
+        result[x] = between(upper, lower, dz)
 
 
 @compiled
@@ -45,9 +33,9 @@ def warp_replicated(volume: Any, displacement: Any, result: Any, start: int, sto
     for z in range(start, stop):
         for y in range(result.shape[2]):
             for x in range(result.shape[3]):
-                pz = _held(np.float32(z) + displacement[0, z, y, x], np.float32(depth - 1))
-                py = _held(np.float32(y) + displacement[1, z, y, x], np.float32(height - 1))
-                px = _held(np.float32(x) + displacement[2, z, y, x], np.float32(width - 1))
+                pz = held(np.float32(z) + displacement[0, z, y, x], np.float32(depth - 1))
+                py = held(np.float32(y) + displacement[1, z, y, x], np.float32(height - 1))
+                px = held(np.float32(x) + displacement[2, z, y, x], np.float32(width - 1))
                 z0, y0, x0 = np.intp(pz), np.intp(py), np.intp(px)
                 corners[0, x] = (z0 * height + y0) * width + x0
                 corners[1, x] = height * width if z0 < depth - 1 else 0
