@@ -52,6 +52,15 @@ def test_truth_columns_are_read(tmp_path: Path) -> None:
     assert row.files.moving_mask == tmp_path / "moving_mask.x"
 
 
+def test_landmarks_guide_a_row_or_measure_it(tmp_path: Path) -> None:
+    text = "fixed,moving,fixed_guides,moving_guides\na,b,c.csv,d.csv\n"
+    (row,) = read_table(table(tmp_path, text))
+    assert (row.files.fixed_landmarks, row.files.moving_landmarks) == (tmp_path / "c.csv", tmp_path / "d.csv")
+    assert row.truth.landmarks is None
+    (row,) = read_table(table(tmp_path, text.replace("guides", "landmarks")))
+    assert row.files.fixed_landmarks is None and row.truth.landmarks == (tmp_path / "c.csv", tmp_path / "d.csv")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -65,6 +74,7 @@ def test_truth_columns_are_read(tmp_path: Path) -> None:
         ("fixed,moving,name\na,b,x\na,c,x\n", "called 'x'"),
         ("fixed,moving,name\na,b,../x\n", "'../x'"),
         ("fixed,moving,fixed_labels,moving_labels\na,b,c,\n", "labels for one volume only"),
+        ("fixed,moving,fixed_guides,moving_guides\na,b,,c\n", "guides for one volume only"),
         ('fixed,moving\n"a"b,c\n', "Line 2"),
     ],
 )

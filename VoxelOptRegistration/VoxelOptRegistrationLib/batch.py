@@ -24,7 +24,9 @@ from .presets import settings_to_dict, suggestion
 
 PATH_COLUMNS = ("fixed", "moving", "fixed_mask", "moving_mask", "initial_transform")
 TRUTH_COLUMNS = ("fixed_labels", "moving_labels", "fixed_landmarks", "moving_landmarks")
-COLUMNS = (*PATH_COLUMNS, *TRUTH_COLUMNS, "preset", "name")
+GUIDE_COLUMNS = ("fixed_guides", "moving_guides")
+"""Landmarks that the result is bent to; those of `TRUTH_COLUMNS` only measure it."""
+COLUMNS = (*PATH_COLUMNS, *TRUTH_COLUMNS, *GUIDE_COLUMNS, "preset", "name")
 MEASURES = ("dice", "hd95_mm", "tre_mm", "folds_percent", "jacobian_min", "sdlogj", "sdlogj_l2r")
 RESULT_COLUMNS = ("name", "status", "error", "fixed", "moving", "preset", "seconds", *MEASURES, "key")
 DONE, FAILED = "done", "failed"
@@ -126,11 +128,12 @@ def _row(cells: Mapping[str | None, Any], path: Path, line: int, number: int) ->
     if None in cells or None in cells.values():
         raise InputError(f"Line {line} of {path} has not as many cells as the header.", "Mend that line.")
     text = {str(column): value.strip() for column, value in cells.items()}
-    paths = {column: path.parent / text[column] for column in PATH_COLUMNS + TRUTH_COLUMNS if text.get(column)}
+    files = PATH_COLUMNS + TRUTH_COLUMNS + GUIDE_COLUMNS
+    paths = {column: path.parent / text[column] for column in files if text.get(column)}
     for column in ("fixed", "moving"):
         if column not in paths:
             raise InputError(f"Line {line} of {path} has no {column} volume.", "Fill in that cell.")
-    for kind in ("labels", "landmarks"):
+    for kind in ("labels", "landmarks", "guides"):
         if (f"fixed_{kind}" in paths) != (f"moving_{kind}" in paths):
             raise InputError(f"Line {line} of {path} has {kind} for one volume only.", "Give both or neither.")
     name = text.get("name") or f"{number:03d}_{paths['moving'].name.partition('.')[0]}"
@@ -138,7 +141,7 @@ def _row(cells: Mapping[str | None, Any], path: Path, line: int, number: int) ->
         raise InputError(f"The name {name!r} in line {line} of {path} is no folder name.", "Use letters and digits.")
     labels = (paths["fixed_labels"], paths["moving_labels"]) if "fixed_labels" in paths else None
     landmarks = (paths["fixed_landmarks"], paths["moving_landmarks"]) if "fixed_landmarks" in paths else None
-    kept = {column: path for column, path in paths.items() if "landmarks" not in column}
+    kept = {name.replace("guides", "landmarks"): path for name, path in paths.items() if "landmarks" not in name}
     return Row(name, RegistrationFiles(**kept), TruthFiles(landmarks, labels), text.get("preset", ""))
 
 

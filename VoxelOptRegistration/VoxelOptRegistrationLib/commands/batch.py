@@ -1,7 +1,8 @@
 """Register every row of TABLE.csv, each into a folder of its own, and write a table of results.
 
 Columns: fixed, moving; and if wanted: name (of the folder), preset, fixed_mask, moving_mask, initial_transform,
-fixed_labels, moving_labels, fixed_landmarks, moving_landmarks. Relative paths start at the table's folder.
+fixed_labels, moving_labels, fixed_landmarks, moving_landmarks, and landmarks that the result is bent to instead of
+measured with: fixed_guides, moving_guides. Relative paths start at the table's folder.
 Finished rows are skipped when the same command runs again; a row that fails is recorded, and the rest goes on.
 DIR/results.csv holds overlap (Dice), landmark error (TRE), folds, smoothness (SDlogJ) and seconds of every row.
 """
