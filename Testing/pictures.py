@@ -42,6 +42,7 @@ def run(folder: Path) -> None:
         host.pump(lambda: "Registered" in ui.statusLabel.text, 600)
         host.grab_window(folder / "done.png", SIZE)
         review(host, widget, folder)
+        measure(host, widget, folder)
 
 
 def sections(host: Any, ui: Any, folder: Path) -> None:
@@ -59,21 +60,77 @@ def review(host: Any, widget: Any, folder: Path) -> None:
     for section in (widget.ui.inputsSection, widget.ui.outputsSection):
         host.click(section)
     for name, button in (
+        ("swipe", ui.swipeButton),
         ("checkerboard", ui.checkerboardButton),
         ("difference", ui.differenceButton),
         ("uncertainty", ui.entropyButton),
+        ("expected-error", ui.expectedErrorButton),
         ("volume-change", ui.jacobianButton),
     ):
         host.click(button)
         host.grab_window(folder / f"view-{name}.png", SIZE)
+    host.click(ui.beforeAfterButton)
+    for name, opacity in (("after", 1.0), ("before", 0.0)):  # they take turns
+        view = host.application.views["Red"]
+        host.pump(lambda: view.composite.GetForegroundOpacity() == opacity)  # noqa: B023
+        host.slices_png(folder / f"view-{name}.png")
     host.click(ui.blendButton)
-    host.click(ui.gridCheckBox)
-    host.grab_window(folder / "view-deformation.png", SIZE)
-    host.click(ui.gridCheckBox)
+    for name, box in (("grid", ui.gridCheckBox), ("arrows", ui.arrowsCheckBox)):
+        host.click(box)
+        host.grab_window(folder / f"view-{name}.png", SIZE)
+        host.click(box)
     host.click(ui.restoreButton)
     host.click(ui.reviewSection)
+
+
+def measure(host: Any, widget: Any, folder: Path) -> None:
+    """The numbers, also of organs and landmarks, the histograms, and what is brought along."""
+    from host.plots import draw_chart
+    from VoxelOptRegistrationLib.qa.histograms import KINDS, plot_histogram
+
+    ui = widget.qa.ui
+    organs, points = add_truth(widget.ui.fixedSelector.currentNode(), widget.ui.movingSelector.currentNode())
     host.click(ui.measuresSection)
+    host.select(ui.fixedSegmentsSelector, organs[0])
+    host.select(ui.movingSegmentsSelector, organs[1])
+    host.select(ui.fixedLandmarksSelector, points[0])
+    host.select(ui.movingLandmarksSelector, points[1])
+    host.click(ui.segmentsButton)
+    host.click(ui.landmarksButton)
     host.grab_window(folder / "numbers.png", SIZE)
+    host.grab(ui.measuresSection, folder / "section-measures.png")
+    for kind, button in zip(KINDS, (ui.jacobianHistogramButton, ui.entropyHistogramButton), strict=True):
+        host.click(button)
+        draw_chart(plot_histogram(widget.qa.views._review.registration, kind), folder / f"histogram-{kind.key}.png")
+    host.click(ui.measuresSection)
+    host.click(ui.transferSection)
+    host.select(ui.transferSelector, organs[1])
+    host.click(ui.copyButton)
+    host.grab(ui.transferSection, folder / "section-transfer.png")
+
+
+def add_truth(fixed: Any, moving: Any) -> tuple[list[Any], list[Any]]:
+    """What is known of the generated pair: (organs as segmentations, anatomical points), each of fixed and moving."""
+    import SimpleITK as sitk
+    import slicer
+    from slicer_scene import add_segmentation
+    from VoxelOptRegistrationLib.mrml.geometry import ijk_to_ras
+    from VoxelOptRegistrationLib.phantom import make_phantom
+
+    phantom = make_phantom()
+    organs, points = [], []
+    for role, volume, labels, marks in (
+        ("Fixed", fixed, phantom.fixed_labels, phantom.fixed_landmarks),
+        ("Moving", moving, phantom.moving_labels, phantom.moving_landmarks),
+    ):
+        array = sitk.GetArrayFromImage(labels)
+        segments = {name.capitalize(): array == value for value, name in phantom.label_names.items()}
+        organs.append(add_segmentation(segments, ijk_to_ras(volume), f"{role} organs"))
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", f"{role} landmarks")
+        for name, (x, y, z) in zip(marks.regions, marks.points, strict=True):
+            node.AddControlPoint([-x, -y, z], name)
+        points.append(node)
+    return organs, points
 
 
 if __name__ == "__main__":

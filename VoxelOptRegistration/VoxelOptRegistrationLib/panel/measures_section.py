@@ -145,6 +145,9 @@ class MeasuresSection:
 
     def _showSegments(self, rows: list[SegmentMeasure]) -> None:
         self._segments = rows
+        self._ui.segmentsTable.visible = bool(rows)
+        if not rows:
+            return
         headers = (
             *(_("Segment"), _("Volume (ml)"), _("Change (%)"), _("Dice before"), _("Dice after")),
             *(_("Folds"), _("Smallest Jacobian"), _("Entropy")),
@@ -164,17 +167,17 @@ class MeasuresSection:
         ]
         hint = _("Change: how much larger the same tissue is in the moving volume than in the fixed one.")
         fill_table(self._ui.segmentsTable, headers, texts, [hint] * len(rows))
-        self._ui.segmentsTable.visible = bool(rows)
 
     def _showLandmarks(self, rows: list[LandmarkError]) -> None:
         self._landmarks = rows
-        texts = [(row.name, f"{row.before:.2f}", f"{row.after:.2f}") for row in rows]
-        if rows:
-            for name, measure in ((_("Mean"), np.mean), (_("Largest"), np.max)):
-                before, after = (float(measure([getattr(row, when) for row in rows])) for when in ("before", "after"))
-                texts.append((name, f"{before:.2f}", f"{after:.2f}"))
-        fill_table(self._ui.landmarksTable, (_("Point"), _("Before (mm)"), _("After (mm)")), texts)
         self._ui.landmarksTable.visible = bool(rows)
+        if not rows:
+            return
+        texts = [(row.name, f"{row.before:.2f}", f"{row.after:.2f}") for row in rows]
+        for name, measure in ((_("Mean"), np.mean), (_("Largest"), np.max)):
+            before, after = (float(measure([getattr(row, when) for row in rows])) for when in ("before", "after"))
+            texts.append((name, f"{before:.2f}", f"{after:.2f}"))
+        fill_table(self._ui.landmarksTable, (_("Point"), _("Before (mm)"), _("After (mm)")), texts)
 
     def _ask(self, title: str, name: str, kinds: str) -> Path | None:
         chosen = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, name, kinds)
