@@ -29,7 +29,7 @@ def grab(host: Any, path: Path, height: int = HEIGHT) -> None:
 
 
 def real_states(folder: Path) -> None:
-    """Nothing chosen, ready, running, done, and all sections open."""
+    """Nothing chosen, running, done, and all sections open."""
     from host import start
 
     with tempfile.TemporaryDirectory() as home, start(Path(home)) as host:
@@ -43,7 +43,6 @@ def real_states(folder: Path) -> None:
         host.select(ui.fixedSelector, pair.fixed)
         host.select(ui.movingSelector, pair.moving)
         host.select(ui.presetSelector, "Abdominal CT")
-        grab(host, folder / "panel-ready.png")
         host.settle(WARM_SECONDS)
         host.click(ui.applyButton)
         host.pump(lambda: "left" in ui.statusLabel.text and ui.progressBar.value > 30 or not widget.run.running, 300)
