@@ -145,7 +145,7 @@ def _option_types() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, kind in _type_hints(Settings).items():
         if dataclasses.is_dataclass(kind):
-            found.update({f"{name}.{option}": hint for option, hint in _type_hints(kind).items()})
+            found.update({f"{name}.{option}": hint for option, hint in get_type_hints(kind).items()})
         elif name != "preset":
             found[name] = kind
     return found
