@@ -144,8 +144,8 @@ def _option_types() -> dict[str, Any]:
     """Type of every option by its dotted name; the preset itself is no option."""
     found: dict[str, Any] = {}
     for name, kind in _type_hints(Settings).items():
-        if dataclasses.is_dataclass(kind):
-            found.update({f"{name}.{option}": hint for option, hint in get_type_hints(kind).items()})
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            found.update({f"{name}.{option}": hint for option, hint in _type_hints(kind).items()})
         elif name != "preset":
             found[name] = kind
     return found
