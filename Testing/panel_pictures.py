@@ -14,6 +14,8 @@ from typing import Any
 TESTING = Path(__file__).resolve().parent
 sys.path[:0] = [str(TESTING / "Python"), str(TESTING.parent / "VoxelOptRegistration")]
 HEIGHT = 760
+WARM_SECONDS = 20.0
+"""Until the registration process is ready, which the module starts when it is opened."""
 SECTIONS = ("masks", "alignment", "maps", "advanced", "device", "log")
 
 
@@ -27,7 +29,7 @@ def grab(host: Any, path: Path, height: int = HEIGHT) -> None:
 
 
 def real_states(folder: Path) -> None:
-    """Nothing chosen, ready, running, done, and all sections open."""
+    """Nothing chosen, running, done, and all sections open."""
     from host import start
 
     with tempfile.TemporaryDirectory() as home, start(Path(home)) as host:
@@ -36,11 +38,12 @@ def real_states(folder: Path) -> None:
         widget = host.open()
         ui = widget.ui
         grab(host, folder / "panel-missing.png")
+        widget.logic.warm()
         pair = add_sample_pair((48, 56, 72))
         host.select(ui.fixedSelector, pair.fixed)
         host.select(ui.movingSelector, pair.moving)
         host.select(ui.presetSelector, "Abdominal CT")
-        grab(host, folder / "panel-ready.png")
+        host.settle(WARM_SECONDS)
         host.click(ui.applyButton)
         host.pump(lambda: "left" in ui.statusLabel.text and ui.progressBar.value > 30 or not widget.run.running, 300)
         grab(host, folder / "panel-running.png")

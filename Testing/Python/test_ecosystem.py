@@ -101,6 +101,11 @@ def test_the_repository_is_small_enough_for_the_catalogue() -> None:
     assert pictures and max(file.stat().st_size for file in pictures) < 1_500_000
 
 
+def test_the_module_file_is_thin() -> None:
+    text = (REPOSITORY / "VoxelOptRegistration" / "VoxelOptRegistration.py").read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 500
+
+
 def test_slicer_is_told_what_the_module_is(host: Host) -> None:
     host.load()
     parent = slicer.modules.VoxelOptRegistrationInstance.parent

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
+from host.pythonqt import unwrap
 from panel_support import FIXED_SHAPE, Panel, add_pair, open_panel
+from PySide6.QtCore import QPoint
 from slicer_scene import add_linear_transform, add_segmentation, add_volume, affine
 from VoxelOptRegistrationLib.mrml.parameters import changed_options, chosen_method, run_arguments
 from VoxelOptRegistrationLib.options import VoxelOptOptions
@@ -43,6 +45,18 @@ def save_and_open_again(panel: Panel, folder: Path) -> None:
     slicer.mrmlScene.SetURL(str(path))
     assert slicer.mrmlScene.Import()
     panel.host.turn()
+
+
+def test_the_panel_is_in_the_order_of_use(panel: Panel) -> None:
+    """Inputs with the preset, outputs, Apply, checking; what is rarely needed stands below, closed."""
+    ui, qa = panel.ui, panel.widget.qa.ui
+    first = [ui.inputsSection, ui.fixedSelector, ui.movingSelector, ui.presetSelector, ui.outputsSection]
+    below = [qa.measuresSection, qa.transferSection, ui.masksSection, ui.alignmentSection, ui.mapsSection]
+    below += [ui.advancedSection, ui.deviceSection, ui.logSection]
+    heights = [unwrap(w).mapToGlobal(QPoint()).y() for w in [*first, ui.applyButton, qa.reviewSection, *below]]
+    assert heights == sorted(set(heights))
+    assert all(section.collapsed for section in below)
+    assert not ui.inputsSection.collapsed and not ui.outputsSection.collapsed
 
 
 def test_apply_says_what_is_missing(panel: Panel) -> None:

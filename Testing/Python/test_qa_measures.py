@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicer
+import vtk
+from host.plots import draw_chart
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from qa_registration import (
@@ -347,6 +349,22 @@ def test_histograms_become_plots_of_the_scene(report: dict) -> None:
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode") == 2
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLTableNode") == 2
     assert plot_histogram(add_registration(report={}), KINDS[0]) is None
+
+
+def test_a_plot_is_drawn_in_its_colour(report: dict, tmp_path: Path) -> None:
+    chart = plot_histogram(add_registration(report=report), KINDS[1])
+    assert chart is not None
+
+    def coloured() -> int:
+        reader = vtk.vtkPNGReader()
+        reader.SetFileName(str(draw_chart(chart, tmp_path / "chart.png")))
+        reader.Update()
+        pixels = vtk_to_numpy(reader.GetOutput().GetPointData().GetScalars()).astype(int)
+        return int((np.abs(pixels - 255 * np.array(KINDS[1].color)).max(axis=1) < 40).sum())
+
+    assert coloured() > 100
+    chart.RemoveAllPlotSeriesNodeIDs()
+    assert coloured() == 0
 
 
 def test_the_csv_file_holds_every_number(tmp_path: Path) -> None:

@@ -314,12 +314,13 @@ def test_segments_landmarks_and_csv(host: Host, tmp_path: Path) -> None:
     host.select(ui.movingSegmentsSelector, moving)
     host.click(ui.segmentsButton)
     (row,) = table_texts(ui.segmentsTable)
-    assert row[0] == "liver" and row[2] == "+33.1" and float(row[4]) > 0.93 > float(row[3])
+    assert row[0] == "liver" and row[3] == "+33.1" and float(row[2]) > 0.93 > float(row[1])
     host.select(ui.fixedLandmarksSelector, points[0])
     assert not ui.segmentsTable.visible or table_texts(ui.segmentsTable)
     host.select(ui.movingLandmarksSelector, points[1])
     host.click(ui.landmarksButton)
-    assert [texts[1:] for texts in table_texts(ui.landmarksTable)] == [["1.00", "0.00"]] * 3
+    rows = table_texts(ui.landmarksTable)
+    assert [row[1:] for row in rows] == [["1.00", "0.00"]] * 3 and [row[0] for row in rows[:2]] == ["Mean", "Largest"]
     host.dialogs.paths.append(str(tmp_path / "numbers"))
     host.click(ui.csvButton)
     lines = list(csv.reader((tmp_path / "numbers.csv").read_text(encoding="utf-8-sig").splitlines()))

@@ -133,12 +133,19 @@ def apply_overrides(settings: Settings, overrides: Mapping[str, str]) -> Setting
     return settings_from_dict(data)
 
 
+@cache
+def _type_hints(cls: Any) -> dict[str, Any]:
+    """`get_type_hints`, which takes as long as all the rest of reading settings."""
+    return get_type_hints(cls)
+
+
+@cache
 def _option_types() -> dict[str, Any]:
     """Type of every option by its dotted name; the preset itself is no option."""
     found: dict[str, Any] = {}
-    for name, kind in get_type_hints(Settings).items():
-        if dataclasses.is_dataclass(kind):
-            found.update({f"{name}.{option}": hint for option, hint in get_type_hints(kind).items()})
+    for name, kind in _type_hints(Settings).items():
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            found.update({f"{name}.{option}": hint for option, hint in _type_hints(kind).items()})
         elif name != "preset":
             found[name] = kind
     return found
@@ -152,7 +159,7 @@ def _check_name(option: str, value: str, known: Iterable[str]) -> None:
 def _decode_dataclass(cls: Any, data: Any, prefix: str) -> Any:
     if not isinstance(data, Mapping):
         raise _wrong_type(prefix.rstrip(".") or "settings", data, "a group of options")
-    hints = get_type_hints(cls)
+    hints = _type_hints(cls)
     for key in data:
         if key not in hints:
             known = [f"{prefix}{name}" for name in hints]

@@ -17,6 +17,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 import shiboken6
 import slicer
 from PySide6.QtCore import QPoint, QSettings, Qt
+from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QWidget
 from slicer_scene import new_scene
@@ -221,9 +222,9 @@ class Host:
     # Pictures
 
     def grab(self, widget: Any, path: Path) -> Path:
-        """A PNG of a widget as it looks now."""
+        """A PNG, as small as Qt can make it, of a widget as it looks now."""
         self.draw()
-        unwrap(widget).grab().save(str(path))
+        unwrap(widget).grab().toImage().convertToFormat(QImage.Format.Format_RGB888).save(str(path), "PNG", 0)
         return path
 
     def grab_window(self, path: Path, size: tuple[int, int] = (1400, 900)) -> Path:

@@ -14,7 +14,13 @@ from PySide6.QtWidgets import QComboBox, QWidget
 from .ctk_inputs import row
 from .properties import stored
 
-SCENE_EVENTS = ("NodeAddedEvent", "NodeRemovedEvent", "EndBatchProcessEvent", "EndCloseEvent", "EndImportEvent")
+SCENE_EVENTS = {
+    "NodeAddedEvent": "follow",
+    "NodeRemovedEvent": "follow",
+    "EndBatchProcessEvent": "refresh",
+    "EndCloseEvent": "refresh",
+    "EndImportEvent": "refresh",
+}
 
 
 class qMRMLWidget(QWidget):
@@ -114,8 +120,8 @@ class qMRMLNodeComboBox(qMRMLWidget):
         self.forget()
         self.setEnabled(self._scene is not None)
         if self._scene is not None:
-            for event in SCENE_EVENTS:
-                self.observe(self._scene, getattr(slicer.vtkMRMLScene, event), "refresh")
+            for event, method in SCENE_EVENTS.items():
+                self.observe(self._scene, getattr(slicer.vtkMRMLScene, event), method)
         self.refresh()
 
     def currentNode(self) -> slicer.vtkMRMLNode | None:
@@ -156,12 +162,17 @@ class qMRMLNodeComboBox(qMRMLWidget):
         self.nodeAddedByUser.emit(node)
         return node
 
+    def follow(self) -> None:
+        """A node has come or gone; as Slicer's own, this does nothing for one that it does not list."""
+        if self._found() != self._nodes:
+            self.refresh()
+
     def refresh(self) -> None:
         """Follow the scene."""
         if self._refreshing:
             return
         self._refreshing = True
-        self._nodes = [node for node in self._all_nodes() if self._fits(node)]
+        self._nodes = self._found()
         self._box.clear()
         entries = ([self.noneDisplay] if self.noneEnabled else []) + [node.GetName() or "" for node in self._nodes]
         self._box.addItems(entries)
@@ -182,10 +193,17 @@ class qMRMLNodeComboBox(qMRMLWidget):
             current = self._nodes[0]
         self._choose(current if current in self._nodes else None)
 
-    def _all_nodes(self) -> list[slicer.vtkMRMLNode]:
+    def _found(self) -> list[slicer.vtkMRMLNode]:
+        """The nodes to list, in the scene's order."""
         if self._scene is None:
             return []
-        return [self._scene.GetNthNode(index) for index in range(self._scene.GetNumberOfNodes())]
+        found: dict[slicer.vtkMRMLNode, None] = {}
+        for kind in self.nodeTypes:
+            collection = self._scene.GetNodesByClass(kind)
+            collection.UnRegister(None)
+            found.update(dict.fromkeys(map(collection.GetItemAsObject, range(collection.GetNumberOfItems()))))
+        nodes = [node for node in found if self._fits(node)]
+        return nodes if len(self.nodeTypes) == 1 else sorted(nodes, key=self._scene.IsNodePresent)
 
     def _fits(self, node: slicer.vtkMRMLNode) -> bool:
         if node.GetHideFromEditors() and not self.showHidden:

@@ -38,6 +38,11 @@ def torch_version() -> str | None:
         return None
 
 
+def torch_there() -> bool:
+    """Whether there is a PyTorch, whole or not."""
+    return importlib.util.find_spec("torch") is not None or torch_version() is not None
+
+
 def torch_damage() -> str:
     """What is visibly wrong with an installed PyTorch, in words; "" where nothing is, or where there is none.
 

@@ -184,6 +184,7 @@ class RegistrationLogic:
             prepared, report = made
             written = yield from write_outputs(prepared, outputs, fixed, moving, provenance)
             remember(Registration.of(fixedVolumeNode, movingVolumeNode, written, report))
+            yield
             return RegistrationResult(
                 written.transform,
                 written.volume,

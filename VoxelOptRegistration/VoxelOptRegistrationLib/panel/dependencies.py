@@ -15,7 +15,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import Cancelled, ComputationError
-from ..mrml.environment import torch_damage, torch_version
+from ..mrml.environment import torch_damage, torch_there, torch_version
 from . import speed_package
 
 TORCH = ">=2.4"
@@ -35,7 +35,7 @@ def ensure_dependencies(requirements: Path, requester: str) -> bool:
     wanted = [line for line in lines if line and not line.startswith(("#", "-", "torch"))]
     optional = next((line for line in wanted if line.startswith(speed_package.NAME)), "")
     _ensure_packages([line for line in wanted if line != optional], requester)
-    if torch_version() is not None or torch_damage():
+    if torch_there():
         return speed_package.offer(optional)
     question = _(
         "VoxelOpt Registration computes with PyTorch, which is not installed in this Slicer yet. Install it "

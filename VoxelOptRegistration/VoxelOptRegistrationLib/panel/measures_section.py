@@ -145,17 +145,20 @@ class MeasuresSection:
 
     def _showSegments(self, rows: list[SegmentMeasure]) -> None:
         self._segments = rows
+        self._ui.segmentsTable.visible = bool(rows)
+        if not rows:
+            return
         headers = (
-            *(_("Segment"), _("Volume (ml)"), _("Change (%)"), _("Dice before"), _("Dice after")),
+            *(_("Segment"), _("Dice before"), _("Dice after"), _("Change (%)"), _("Volume (ml)")),
             *(_("Folds"), _("Smallest Jacobian"), _("Entropy")),
         )
         texts = [
             (
                 row.name,
-                f"{row.volume_ml:.1f}",
-                _text(row.change_percent, "+.1f"),
                 _text(row.dice_before, ".3f"),
                 _text(row.dice_after, ".3f"),
+                _text(row.change_percent, "+.1f"),
+                f"{row.volume_ml:.1f}",
                 _text(row.folds, "d"),
                 _text(row.jacobian_min, ".2f"),
                 _text(row.entropy, ".2f"),
@@ -164,17 +167,18 @@ class MeasuresSection:
         ]
         hint = _("Change: how much larger the same tissue is in the moving volume than in the fixed one.")
         fill_table(self._ui.segmentsTable, headers, texts, [hint] * len(rows))
-        self._ui.segmentsTable.visible = bool(rows)
 
     def _showLandmarks(self, rows: list[LandmarkError]) -> None:
         self._landmarks = rows
-        texts = [(row.name, f"{row.before:.2f}", f"{row.after:.2f}") for row in rows]
-        if rows:
-            for name, measure in ((_("Mean"), np.mean), (_("Largest"), np.max)):
-                before, after = (float(measure([getattr(row, when) for row in rows])) for when in ("before", "after"))
-                texts.append((name, f"{before:.2f}", f"{after:.2f}"))
-        fill_table(self._ui.landmarksTable, (_("Point"), _("Before (mm)"), _("After (mm)")), texts)
         self._ui.landmarksTable.visible = bool(rows)
+        if not rows:
+            return
+        texts = []
+        for name, measure in ((_("Mean"), np.mean), (_("Largest"), np.max)):
+            before, after = (float(measure([getattr(row, when) for row in rows])) for when in ("before", "after"))
+            texts.append((name, f"{before:.2f}", f"{after:.2f}"))
+        texts += [(row.name, f"{row.before:.2f}", f"{row.after:.2f}") for row in rows]
+        fill_table(self._ui.landmarksTable, (_("Point"), _("Before (mm)"), _("After (mm)")), texts)
 
     def _ask(self, title: str, name: str, kinds: str) -> Path | None:
         chosen = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, name, kinds)

@@ -29,7 +29,7 @@ def preset_description(name: str) -> str:
             "CT of the abdomen in another phase, breath or day. Soft-tissue window; padding of -2048 HU is ignored."
         ),
         "brain-mr": _("T1 brains of two persons or two dates, best without the skull."),
-        "ct-mr": _("Volumes of different modality, compared by local structure (MIND-SSC) instead of grey values."),
+        "ct-mr": _("Volumes of different modality, compared by local structure (MIND-SSC) instead of gray values."),
         "fast": _("A coarser grid and one direction only: a first look, or a weak computer."),
         "liver-mr": _("MR of the liver through the breathing cycle, thin stacks of thick slices included."),
         "lung-ct": _("CT of the chest at two breaths or two dates. Lung window; padding of -2048 HU is ignored."),

@@ -16,11 +16,12 @@ def fill_table(table: Any, headers: Sequence[str], rows: Sequence[Sequence[str]]
     table.setColumnCount(len(headers))
     table.setHorizontalHeaderLabels(list(headers))
     table.setRowCount(len(rows))
+    right = qt.Qt.AlignRight | qt.Qt.AlignVCenter
     for row, texts in enumerate(rows):
         for column, text in enumerate(texts):
             item = qt.QTableWidgetItem(text)
             if column:
-                item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+                item.setTextAlignment(right)
             if hints:
                 item.setToolTip(hints[row])
             table.setItem(row, column, item)

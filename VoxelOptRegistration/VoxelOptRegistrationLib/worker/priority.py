@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-NICENESS = 5
+NICENESS = 10
 """Of the registration process on POSIX systems: 0 is ordinary, 19 gives way to everything."""
 _AUTOGROUP = Path("/proc/self/autogroup")
 
