@@ -82,7 +82,7 @@ def test_a_message_is_plain_json_with_a_type(message: Message) -> None:
 
 
 def test_hello_carries_the_version_of_the_protocol() -> None:
-    assert json.loads(encode(protocol.Hello("0.1.0", "3.12.10", 7)))["protocol"] == PROTOCOL == 3
+    assert json.loads(encode(protocol.Hello("0.1.0", "3.12.10", 7)))["protocol"] == PROTOCOL == 4
 
 
 @given(st.binary(max_size=200))

@@ -75,6 +75,9 @@ def register_files(
         images = read_images(files)
         load_torch()
         from . import pipeline, saving
+        from .resources import keep_what_is_loaded
+
+        keep_what_is_loaded()
 
         inputs = pipeline.Inputs(**images, fixed_name=files.fixed.name, moving_name=files.moving.name)
         result = pipeline.register(inputs, settings, console.watcher(interruption))

@@ -118,7 +118,6 @@ def register(inputs: Inputs, settings: Settings, watcher: Watcher | None = None)
     given_up = found.notes if plan.note is None else (plan.note, *found.notes)
     report["warnings"] = [*given_up, *alignment.notes, *measured["warnings"]]
     report["timings_s"] = clock.timings()
-    give_back()
     watcher.step("inspect", 1.0, "Registered.")
     stiffness = None if solution.stiffness is None else _on_fixed_voxels(solution.stiffness, work, inputs.fixed)
     return Result(displacement, inverse, valid, warped, entropy, determinant, expected, report, stiffness, body)

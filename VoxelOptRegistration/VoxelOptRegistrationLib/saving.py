@@ -13,6 +13,7 @@ from .images.writing import reserve, write_image, write_transform
 from .inspection.pictures import Gallery, draw_gallery
 from .inspection.report import write_report
 from .pipeline import Inputs, Result
+from .resources import give_back
 
 _WRITERS = 2
 _MANY_VOXELS = 16_000_000
@@ -36,6 +37,7 @@ def save(result: Result, inputs: Inputs, folder: Path) -> None:
     The maps and fields of large results are gone then: ITK needs twice a field's memory, in float64, to write it. So
     are those for which there is little space: one by one, each file is sure to fit before it is written.
     """
+    give_back()
     large = inputs.fixed.GetNumberOfPixels() + inputs.moving.GetNumberOfPixels() > _MANY_VOXELS
     if large or not _has_room(folder, _largest_bytes(result, inputs)):
         _save_one_by_one(result, inputs, folder)

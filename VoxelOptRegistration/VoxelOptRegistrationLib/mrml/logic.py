@@ -156,6 +156,8 @@ class RegistrationLogic:
         labels: tuple[ImageData | None, ImageData | None] = (None, None)
         if fixedSegmentationNode is not None:
             labels = label_images(fixedSegmentationNode, movingSegmentationNode, fixed, moving)
+        wanted = (DEFAULT_OUTPUTS - (set() if createOutputVolume else {"volume"})) | set(outputs.given())
+        wanted |= {"inverse"} if createInverseTransform else set()
         landmarks = landmark_pairs(fixedLandmarksNode, movingLandmarksNode, fixed, moving)
         request = RegistrationRequest(
             fixed=fixed.image_data(),
@@ -170,12 +172,10 @@ class RegistrationLogic:
             settings=settings,
             fixed_landmarks=landmarks[0],
             moving_landmarks=landmarks[1],
+            inverse="inverse" in wanted,
         )
         date = datetime.now(timezone.utc).isoformat(timespec="seconds")
         provenance = provenance_attributes(__version__, date, settings, fixedVolumeNode, movingVolumeNode)
-
-        wanted = (DEFAULT_OUTPUTS - (set() if createOutputVolume else {"volume"})) | set(outputs.given())
-        wanted |= {"inverse"} if createInverseTransform else set()
 
         def prepare(outcome: RegistrationOutcome) -> tuple[PreparedOutputs, dict[str, Any]]:
             return prepare_outputs(outcome, wanted, fixed.geometry, moving.geometry), outcome.report

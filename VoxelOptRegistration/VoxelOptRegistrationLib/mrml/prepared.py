@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,9 @@ from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 from ..worker.data import RegistrationOutcome
 from .geometry import Geometry
 from .transforms import grid_transform
+
+_THREADS = 2
+"""That copy: one alone waits for the system to find memory most of the time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +38,16 @@ def prepare_outputs(
         "jacobian": outcome.jacobian,
         "expected_error": outcome.expected_error,
     }
-    return PreparedOutputs(
-        {name: grid_transform(*field) for name, field in fields.items() if name in wanted},
-        {name: _image(array) for name, array in arrays.items() if name in wanted},
-    )
+    with ThreadPoolExecutor(_THREADS) as pool:
+        transforms = {
+            name: pool.submit(grid_transform, vectors, lattice)
+            for name, (vectors, lattice) in fields.items()
+            if name in wanted and vectors is not None
+        }
+        images = {name: pool.submit(_image, array) for name, array in arrays.items() if name in wanted}
+        return PreparedOutputs(
+            {name: job.result() for name, job in transforms.items()}, {name: job.result() for name, job in images.items()}
+        )
 
 
 def _image(array: np.ndarray) -> vtk.vtkImageData:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ from .protocol import Register
 
 if TYPE_CHECKING:
     from ..pipeline import Result
+
+_WRITERS = 2
+"""Threads that write a result: one alone waits for the system to find memory most of the time."""
 
 
 def read_image(folder: Path, name: str, descriptor: ImageDescriptor) -> sitk.Image:
@@ -63,19 +67,18 @@ def write_image(folder: Path, name: str, image: sitk.Image) -> ImageDescriptor:
 def write_result(folder: Path, result: Result, request: Register) -> dict[str, ImageDescriptor]:
     """Write everything that `data.RegistrationOutcome` holds; displacements as float32."""
     fixed, moving = request.images["fixed"].matrix, request.images["moving"].matrix
-    images = {
-        name: write_array(folder, name, np.asarray(getattr(result, name)), matrix, element)
-        for name, matrix, element in (
-            ("displacement", fixed, "float32"),
-            ("inverse_displacement", moving, "float32"),
-            ("inverse_valid", moving, "uint8"),
-        )
-    }
+    given: list[tuple[str, np.ndarray, np.ndarray, str | None]] = [
+        ("displacement", np.asarray(result.displacement), fixed, "float32")
+    ]
+    if request.inverse:
+        given.append(("inverse_displacement", np.asarray(result.inverse_displacement), moving, "float32"))
+        given.append(("inverse_valid", np.asarray(result.inverse_valid), moving, "uint8"))
     for name in ("entropy", "jacobian", "expected_error"):
-        images[name] = write_image(folder, name, getattr(result, name))
-    warped = sitk.GetArrayViewFromImage(result.warped)
-    images["warped"] = write_array(folder, "warped", warped, fixed)
-    return images
+        given.append((name, sitk.GetArrayViewFromImage(getattr(result, name)), fixed, "float32"))
+    given.append(("warped", sitk.GetArrayViewFromImage(result.warped), fixed, None))
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        jobs = {name: pool.submit(write_array, folder, name, *rest) for name, *rest in given}
+        return {name: job.result() for name, job in jobs.items()}
 
 
 def plain(value: Any) -> Any:

@@ -65,7 +65,7 @@ class RegistrationRequest:
     initial: fixed point -> moving point, LPS, mm: a (4, 4) matrix, or an `ImageData` of displacement vectors; None for
     no initial transform.
     settings: the JSON form of `options.Settings`, as `presets.settings_to_dict` makes it.
-    fixed_name, moving_name: what the report calls the volumes.
+    fixed_name, moving_name: what the report calls the volumes. inverse: whether the outcome shall hold the inverse.
     fixed_landmarks, moving_landmarks: the same points in both, (N, 3), LPS, mm; None for none.
     """
 
@@ -81,6 +81,7 @@ class RegistrationRequest:
     moving_name: str = "moving"
     fixed_landmarks: np.ndarray | None = None
     moving_landmarks: np.ndarray | None = None
+    inverse: bool = True
 
     def __post_init__(self) -> None:
         for name, image in self.volumes().items():
@@ -107,15 +108,15 @@ class RegistrationOutcome:
 
     displacement: (Z, Y, X, 3) float32 on the fixed grid, components (x, y, z), mm, LPS: moving point minus fixed point,
     alignment and initial transform included.
-    inverse_displacement: the same from moving to fixed, on the moving grid.
+    inverse_displacement: the same from moving to fixed, on the moving grid; None where nobody asked for it.
     warped (moving's type), entropy (float32, 0 to 1), jacobian (float32), expected_error (float32, mm): (Z, Y, X) on
     the fixed grid.
     report: settings, versions, timings and statistics.
-    inverse_valid: bool, (Z, Y, X) on the moving grid, where the inverse leads into the fixed volume; None if unknown.
+    inverse_valid: bool, (Z, Y, X) on the moving grid, where the inverse leads into the fixed volume; None with it.
     """
 
     displacement: np.ndarray
-    inverse_displacement: np.ndarray
+    inverse_displacement: np.ndarray | None
     warped: np.ndarray
     entropy: np.ndarray
     jacobian: np.ndarray

@@ -18,7 +18,7 @@ def exchanged_bytes(request: RegistrationRequest) -> int:
     given += request.initial.array.nbytes if isinstance(request.initial, ImageData) else 0
     fixed, moving = request.fixed.array.size, request.moving.array.size
     vector, maps = 3 * 4, 3 * 4 + 8
-    return given + fixed * (vector + maps) + moving * (vector + 1)
+    return given + fixed * (vector + maps) + (moving * (vector + 1) if request.inverse else 0)
 
 
 def write_request(request: RegistrationRequest, folder: Path, number: int, previews: bool) -> Register:
@@ -36,7 +36,7 @@ def write_request(request: RegistrationRequest, folder: Path, number: int, previ
     names = (request.fixed_name, request.moving_name)
     points = (request.fixed_landmarks, request.moving_landmarks)
     landmarks = [None if found is None else found.tolist() for found in points]
-    message = Register(number, folder.name, images, request.settings, matrix, previews, *names, *landmarks)
+    message = Register(number, folder.name, images, request.settings, matrix, previews, *names, *landmarks, request.inverse)
     try:
         encode(message)
     except (TypeError, ValueError) as error:
@@ -59,13 +59,13 @@ def read_result(message: Result, folder: Path) -> RegistrationOutcome | Failure:
         arrays = {name: take_array(folder, image.array) for name, image in message.images.items()}
         return RegistrationOutcome(
             displacement=arrays["displacement"],
-            inverse_displacement=arrays["inverse_displacement"],
+            inverse_displacement=arrays.get("inverse_displacement"),
             warped=arrays["warped"],
             entropy=arrays["entropy"],
             jacobian=arrays["jacobian"],
             expected_error=arrays["expected_error"],
             report=message.report,
-            inverse_valid=arrays["inverse_valid"].astype(bool),
+            inverse_valid=arrays["inverse_valid"].astype(bool) if "inverse_valid" in arrays else None,
         )
     except _UNREADABLE as error:
         return Failure(message.job, "disk", f"The result cannot be read: {error}", "Free memory and disk, run again.")

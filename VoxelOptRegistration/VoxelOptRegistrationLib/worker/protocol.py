@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from .arrays import ImageDescriptor
 
-PROTOCOL = 3
+PROTOCOL = 4
 
 
 class ProtocolError(Exception):
@@ -101,7 +101,7 @@ class Register:
     folder: name of the job's private folder, inside the one given to the worker at its start; images: by the field
     names of `data.RegistrationRequest`, the initial displacement as "initial"; matrix: initial transform, 16 numbers
     row by row, LPS, mm; previews: whether anybody looks at them; the names are for the report; landmarks: three numbers
-    a point, LPS, mm.
+    a point, LPS, mm; inverse: whether the result shall hold it.
     """
 
     type: ClassVar[str] = "register"
@@ -115,6 +115,7 @@ class Register:
     moving_name: str = "moving"
     fixed_landmarks: list[list[float]] | None = None
     moving_landmarks: list[list[float]] | None = None
+    inverse: bool = True
 
 
 @dataclass(frozen=True)

@@ -172,12 +172,14 @@ def _device_list() -> DeviceList:
 
 def _release_memory() -> None:
     """Give memory back, the device's too: an idle worker holds nothing that others could use."""
-    gc.collect()
     torch = sys.modules.get("torch")
     if torch is None or not hasattr(torch, "Tensor"):
+        gc.collect()
         return  # Not loaded, or only half.
-    if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+    from ..resources import give_back, keep_what_is_loaded
+
+    give_back()
+    keep_what_is_loaded()
     if torch.backends.mps.is_available():
         torch.mps.empty_cache()
 
