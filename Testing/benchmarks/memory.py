@@ -32,6 +32,7 @@ from VoxelOptRegistrationLib.phantom import make_phantom  # noqa: E402
 from VoxelOptRegistrationLib.presets import apply_overrides, load_preset, settings_from_dict, settings_to_dict  # noqa: E402
 
 MIB = 2**20
+WARM = "from VoxelOptRegistrationLib.worker.warming import warm_up; warm_up(lambda: False)"
 FEW = {
     "align": "center",
     "solver.couplings": "1.0",
@@ -80,6 +81,8 @@ def main() -> None:
     if options.kept:
         found = [json.loads(line) for line in options.kept.read_text().splitlines()]
     else:
+        # Compiling takes memory of its own, once on a computer.
+        subprocess.run([sys.executable, "-c", WARM], cwd=LIBRARY, check=True)
         with tempfile.TemporaryDirectory() as folder:
             found = list(run_all(options, Path(folder)))
     print_ratios(found)
@@ -213,7 +216,7 @@ def print_ratios(found: list[dict[str, Any]]) -> None:
         settings, sizes = settings_from_dict(case["settings"]), memory_terms.Sizes(**case["sizes"])
         expected = {
             row.partition(" ")[0]: sum(memory_terms.stage_bytes(row, sizes).values())
-            for row in memory_terms.stages_of(settings)
+            for row in memory_terms.stages_of(settings, sizes)
         }
         measured = {stage: case["stages"][stage] for stage in expected}
         largest = max(measured, key=measured.__getitem__)
@@ -236,8 +239,9 @@ def print_fit(found: list[dict[str, Any]]) -> None:
         names = list(known)
         design, wanted = [], []
         for case in found:
-            if row in memory_terms.stages_of(settings_from_dict(case["settings"])):
-                quantities = memory_terms.Sizes(**case["sizes"]).quantities
+            sizes = memory_terms.Sizes(**case["sizes"])
+            if row in memory_terms.stages_of(settings_from_dict(case["settings"]), sizes):
+                quantities = sizes.quantities
                 measured = case["stages"][row.partition(" ")[0]]
                 design.append([quantities[name] / measured for name in names])
                 wanted.append(1.0)

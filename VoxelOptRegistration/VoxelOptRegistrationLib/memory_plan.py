@@ -114,7 +114,7 @@ def predict(sizes: Sizes, settings: Settings, on_gpu: bool = False) -> tuple[dic
     """Bytes of main memory and of the GPU (empty without one) at the peak of every stage."""
     main: dict[str, int] = {}
     device: dict[str, int] = {}
-    for stage in stages_of(settings):
+    for stage in stages_of(settings, sizes):
         parts = stage_bytes(stage, sizes)
         there = on_gpu and stage.partition(" ")[0] in COMPUTED
         own = sum(size for name, size in parts.items() if there and name in ON_DEVICE)

@@ -28,13 +28,15 @@ COPIES: dict[str, dict[str, float]] = {
     "inverse": {"constant": 345.2, "fixed": 8.0, "moving": 7.0},
     "warp": {"constant": 312.4, "fixed": 6.7, "moving": 3.1},
     "inspect": {"constant": 292.8, "fixed": 13.3, "moving": 5.5},
-    "save": {"constant": 287.8, "fixed": 14.3, "moving": 4.0},
+    "save together": {"constant": 287.8, "fixed": 20.0, "moving": 10.0},
+    "save singly": {"constant": 287.8, "fixed": 14.3, "moving": 4.0},
 }
 """By stage: copies of the quantities of `Sizes`; "constant" in MiB."""
 
 ON_DEVICE = ("work", "features", "scores", "refined", "refined features")
 """Quantities that lie in a GPU's memory where one computes, in the stages of `COMPUTED`; all else is main memory."""
 COMPUTED = ("features", "solve", "refine")
+_MANY_VOXELS = 16_000_000
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,21 @@ def score_volumes(settings: Settings) -> float:
     return (2 * settings.solver.search_radius + 1) ** 3
 
 
-def stages_of(settings: Settings) -> tuple[str, ...]:
+def saves_singly(voxels: int, memory_gib: float) -> bool:
+    """Whether memory counts more than time when files are written: by the voxels of both volumes, and if somebody set
+    a limit (0: nobody).
+    """
+    return voxels > _MANY_VOXELS or memory_gib > 0
+
+
+def stages_of(settings: Settings, sizes: Sizes) -> tuple[str, ...]:
     """The rows of the table that a registration with `settings` goes through, in their order."""
-    own = {"solve": f"solve {settings.method}", "refine": f"refine {settings.refine}"}
+    singly = saves_singly(sizes.fixed + sizes.moving, settings.memory_gib)
+    own = {
+        "solve": f"solve {settings.method}",
+        "refine": f"refine {settings.refine}",
+        "save": "save singly" if singly else "save together",
+    }
     return tuple(name for name in COPIES if name in (own.get(name.partition(" ")[0], name),))
 
 

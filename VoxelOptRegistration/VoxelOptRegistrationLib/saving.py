@@ -12,12 +12,11 @@ from .images.grid import Grid
 from .images.writing import reserve, write_image, write_transform
 from .inspection.pictures import Gallery, draw_gallery
 from .inspection.report import write_report
+from .memory_terms import saves_singly
 from .pipeline import Inputs, Result
 from .resources import give_back
 
 _WRITERS = 2
-_MANY_VOXELS = 16_000_000
-"""Of both volumes, from which on the files are written one by one, and what is written is given up: memory counts."""
 _FIELD_BYTES = 24
 """Of a voxel of a field in its file."""
 _FILE_BYTES = 1 << 16
@@ -34,12 +33,13 @@ def save(result: Result, inputs: Inputs, folder: Path) -> None:
     """Write transforms, volumes and the report into `folder`, which exists; raises `ComputationError` if the disk is
     full.
 
-    The maps and fields of large results are gone then: ITK needs twice a field's memory, in float64, to write it. So
-    are those for which there is little space: one by one, each file is sure to fit before it is written.
+    The maps and fields of large results are gone then, and those of runs with a limit to their memory: ITK needs twice
+    a field's memory, in float64, to write it. So are those for which there is little space: one by one, each file is sure to fit before it is written.
     """
     give_back()
-    large = inputs.fixed.GetNumberOfPixels() + inputs.moving.GetNumberOfPixels() > _MANY_VOXELS
-    if large or not _has_room(folder, _largest_bytes(result, inputs)):
+    voxels = inputs.fixed.GetNumberOfPixels() + inputs.moving.GetNumberOfPixels()
+    singly = saves_singly(voxels, result.report["settings"]["memory_gib"])
+    if singly or not _has_room(folder, _largest_bytes(result, inputs)):
         _save_one_by_one(result, inputs, folder)
     else:
         _save_side_by_side(result, inputs, folder)

@@ -53,17 +53,21 @@ def values_at_ends(image: sitk.Image, total: np.ndarray, reference: sitk.Image, 
     total: (Z, Y, X, 3), LPS mm. NaN where a voxel that has weight is.
     """
     grid = Grid.of(reference)
+    return grid.place(sitk.GetImageFromArray(array_at_ends(image, total, grid, default)))
+
+
+def array_at_ends(image: sitk.Image, total: np.ndarray, grid: Grid, default: float) -> np.ndarray:
+    """Like `values_at_ends`, for the voxels of `grid`: (Z, Y, X)."""
     kind = sitk.GetArrayViewFromImage(image).dtype
     if numba_serves() and kind in _EXACT_IN_FLOAT32:
         values = sitk.GetArrayViewFromImage(image)[..., None]
-        moved = ends.at_ends(total, *_ways(grid, Grid.of(image)), values, _HALF, default)[..., 0]
-        return grid.place(sitk.GetImageFromArray(moved))
+        return ends.at_ends(total, *_ways(grid, Grid.of(image)), values, _HALF, default)[..., 0]
     pixel_type = sitk.sitkFloat32 if kind == np.float32 else sitk.sitkFloat64
     result = np.empty(grid.size_zyx, np.float32 if kind == np.float32 else np.float64)
     for part, own, transform in transforms_of_slabs(total, grid):
         slab = sitk.Resample(image, own.to_reference_image(), transform, sitk.sitkLinear, default, pixel_type)
         result[part] = sitk.GetArrayViewFromImage(slab)
-    return grid.place(sitk.GetImageFromArray(result))
+    return result
 
 
 def _ways(grid: Grid, where: Grid) -> tuple[np.ndarray, np.ndarray]:

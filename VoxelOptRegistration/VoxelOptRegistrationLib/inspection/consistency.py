@@ -34,10 +34,7 @@ def inverse_consistency(
     matrix[:3, :3] *= step
     grid = Grid(sampled.shape[:3], matrix)
 
-    holes = np.array(inverse, dtype=np.float32)
-    if valid is not None:
-        holes[~valid] = np.nan
-    error = sampled + known_field_at_ends(sampled, grid, holes, moving)
+    error = sampled + _sampled_inverse(sampled, grid, inverse, valid, moving)
     kept = np.isfinite(error).all(axis=-1)
     if mask is not None:
         kept &= mask[every]
@@ -54,3 +51,22 @@ def inverse_consistency(
         "mean_voxels": float(voxels.mean()),
         "max_voxels": float(voxels.max()),
     }
+
+
+def _sampled_inverse(
+    sampled: np.ndarray, grid: Grid, inverse: np.ndarray, valid: np.ndarray | None, moving: Grid
+) -> np.ndarray:
+    """`inverse` where `sampled` leads, NaN beside voxels that are not `valid` and outside."""
+    holes = np.asarray(inverse, np.float32)
+    if valid is None or valid.all():
+        return known_field_at_ends(sampled, grid, holes, moving)
+    if not holes.flags.writeable:
+        holes = holes.copy()
+    unknown = ~valid
+    # Put back afterwards: a copy would be one of the largest arrays of a run.
+    kept = holes[unknown]
+    holes[unknown] = np.nan
+    try:
+        return known_field_at_ends(sampled, grid, holes, moving)
+    finally:
+        holes[unknown] = kept

@@ -73,8 +73,7 @@ def draw_gallery(
     body = body_mask(fixed, background) if body is None else body
     lengths = lengths_beyond_affine(displacement, body)
     before = resample_with_gaps(moving, fixed, sitk.Transform(3, sitk.sitkIdentity), background)
-    after = sitk.GetArrayFromImage(warped).astype(np.float32)
-    here = sitk.GetArrayFromImage(fixed).astype(np.float32)
+    after, here = sitk.GetArrayViewFromImage(warped), sitk.GetArrayViewFromImage(fixed)
     fixed_window = window or display_window(here, body, background)
     moving_window = window or _same_kind(fixed_window, display_window(after, body, background))
     scales = {
@@ -91,7 +90,8 @@ def draw_gallery(
         pixel = axes.pixel_mm(plane)
 
         def cut(array: np.ndarray, smooth: bool = True) -> np.ndarray:
-            return square_pixels(axes.slice(array, plane, position), pixel, smooth=smooth)
+            slice_there = axes.slice(array, plane, position)
+            return square_pixels(slice_there.astype(np.float32) if smooth else slice_there, pixel, smooth=smooth)
 
         f = _grey(cut(here), fixed_window)
         b, a = (_grey(cut(scan), moving_window) for scan in (before, after))

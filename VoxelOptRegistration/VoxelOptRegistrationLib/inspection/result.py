@@ -49,15 +49,17 @@ def inspect_result(
         body = sitk.GetArrayFromImage(mask) > 0
     elif body is None:
         body = body_mask(fixed, background)
-    lengths = np.sqrt(np.einsum("zyxc,zyxc->zyx", displacement, displacement))
+    similarity = compare(
+        with_gaps(fixed, background),
+        resample_with_gaps(moving, fixed, identity, background),
+        displaced_with_gaps(moving, fixed, displacement, background),
+        body,
+    )
+    lengths = np.einsum("zyxc,zyxc->zyx", displacement, displacement)
+    np.sqrt(lengths, out=lengths)
     sections: dict[str, Any] = {
         "region": {"what": "body" if mask is None else "fixed mask", "percent": 100.0 * float(body.mean())},
-        "similarity": compare(
-            with_gaps(fixed, background),
-            resample_with_gaps(moving, fixed, identity, background),
-            displaced_with_gaps(moving, fixed, displacement, background),
-            body,
-        ),
+        "similarity": similarity,
         "jacobian": jacobian_statistics(jacobian),
         "jacobian_body": jacobian_statistics(jacobian, body),
         "entropy": entropy_statistics(entropy, body),
@@ -73,6 +75,7 @@ def inspect_result(
     }
     if expected_error is not None:
         sections["expected_error"] = {**expected_error_statistics(expected_error[0], body), **expected_error[1]}
+    del lengths
     if inverse is not None:
         field, valid = inverse
         sections["inverse_consistency"] = inverse_consistency(

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from ..images.ends import values_at_ends
+from ..images.ends import array_at_ends
+from ..images.grid import Grid
 
 BINS = 48
 _LEAST_RANGE = 1e-30
@@ -42,7 +43,7 @@ def displaced_with_gaps(
 ) -> np.ndarray:
     """Like `resample_with_gaps`, for p -> p + total(p); total: (Z, Y, X, 3), LPS mm, on the grid of `reference`."""
     values = _image_with_gaps(moving, background)
-    return sitk.GetArrayFromImage(values_at_ends(values, total, reference, float("nan")))
+    return array_at_ends(values, total, Grid.of(reference), float("nan"))
 
 
 def _image_with_gaps(image: sitk.Image, background: float | None) -> sitk.Image:

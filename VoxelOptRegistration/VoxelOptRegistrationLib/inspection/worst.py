@@ -12,6 +12,7 @@ COUNT = 5
 APART_MM = 20.0
 TIED = 100
 DEPTH_MM = 5.0
+_ROWS = 32
 
 
 def worst_voxels(
@@ -42,7 +43,7 @@ def worst_voxels(
 
 def _extremes(values: np.ndarray, mask: np.ndarray, spacing_zyx: np.ndarray, sign: float = 1.0) -> list[dict[str, Any]]:
     """The highest of `values` in `mask`; reported times `sign`."""
-    left = np.where(mask & np.isfinite(values), values, -np.inf).astype(np.float32)
+    left = np.where(mask & np.isfinite(values), values, -np.inf).astype(np.float32, copy=False)
     reach = np.maximum(1, np.ceil(APART_MM / spacing_zyx).astype(int))
     floor = float(left[np.isfinite(left)].min(initial=np.inf))
     shaded = np.where(np.isfinite(left), left, np.float32(floor))
@@ -65,14 +66,25 @@ def _extremes(values: np.ndarray, mask: np.ndarray, spacing_zyx: np.ndarray, sig
 def _below_surface(body: np.ndarray, reach: np.ndarray) -> np.ndarray:
     """The voxels of `body` that have it `reach` voxels to all sides; beyond the volume there is none."""
     for axis, steps in enumerate(reach):
-        width = 2 * int(steps) + 1
-        padding = [(0, 0)] * 3
-        padding[axis] = (int(steps) + 1, int(steps))
-        sums = np.cumsum(np.pad(body, padding), axis=axis, dtype=np.int32)
-        ahead = sums.take(range(width, sums.shape[axis]), axis)
-        behind = sums.take(range(sums.shape[axis] - width), axis)
-        body = (ahead - behind) == width
+        result = np.empty_like(body)
+        # In pieces along another axis: the sums take many times the memory of the body.
+        across = 1 if axis == 0 else 0
+        for start in range(0, body.shape[across], _ROWS):
+            piece = (slice(None),) * across + (slice(start, start + _ROWS),)
+            result[piece] = _run_of(body[piece], axis, int(steps))
+        body = result
     return body
+
+
+def _run_of(body: np.ndarray, axis: int, steps: int) -> np.ndarray:
+    """The voxels of `body` that have it `steps` voxels to both sides along `axis`."""
+    width = 2 * steps + 1
+    padding = [(0, 0)] * 3
+    padding[axis] = (steps + 1, steps)
+    sums = np.cumsum(np.pad(body, padding), axis=axis, dtype=np.int32)
+    ahead = sums.take(range(width, sums.shape[axis]), axis)
+    behind = sums.take(range(sums.shape[axis] - width), axis)
+    return (ahead - behind) == width
 
 
 def _voxels(length_mm: float, spacing_zyx: np.ndarray) -> np.ndarray:
