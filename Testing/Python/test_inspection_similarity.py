@@ -132,3 +132,18 @@ def test_points_sent_outside_or_to_invalid_places_do_not_count():
     assert inverse_consistency(zero, grid, zero, grid, valid=valid)["points"] == 4 * 64
     assert inverse_consistency(zero + 100, grid, zero, grid) == {"points": 0}
     assert inverse_consistency(zero, grid, zero, grid, mask=np.zeros((8, 8, 8), bool)) == {"points": 0}
+
+
+def test_an_inverse_is_as_it_was_after_it_was_measured():
+    grid = Grid.of(image(np.zeros((8, 8, 8))))
+    random = np.random.default_rng(0)
+    inverse = random.normal(0, 0.1, (8, 8, 8, 3)).astype(np.float32)
+    valid = random.random((8, 8, 8)) < 0.5
+    before = inverse.copy()
+    forward = np.zeros((8, 8, 8, 3), np.float32)
+    found = inverse_consistency(forward, grid, inverse, grid, valid=valid)
+    assert np.array_equal(inverse, before)
+    inverse.flags.writeable = False
+    assert found == inverse_consistency(forward, grid, inverse, grid, valid=valid)
+    assert found["points"] == np.count_nonzero(valid)
+    assert found["max_mm"] == pytest.approx(np.linalg.norm(before[valid], axis=-1).max(), rel=1e-5)

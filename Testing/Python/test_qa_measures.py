@@ -103,7 +103,7 @@ def test_the_worst_voxels_of_a_real_report(report: dict) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(
-    shape=st.tuples(*[st.integers(5, 14)] * 3),
+    shape=st.tuples(st.integers(5, 40), st.integers(5, 40), st.integers(5, 14)),
     spacing=st.tuples(*[st.sampled_from([0.7, 2.0, 5.0])] * 3),
     seed=st.integers(0, 1000),
 )

@@ -66,3 +66,14 @@ def test_with_too_little_room_for_one_it_is_an_error(tmp_path: Path, found: tupl
     with pytest.raises(ComputationError, match="could not be written"):
         save_with(int(0.8 * field_bytes(found[0])), found, tmp_path)
     assert not list(tmp_path.glob("*transform.h5"))
+
+
+def test_with_a_limit_to_the_memory_what_is_written_is_given_up(tmp_path: Path, found: tuple[Inputs, Result]) -> None:
+    report = {**found[1].report, "settings": {**found[1].report["settings"], "memory_gib": 4.0}}
+    for name, own in (("together", found[1].report), ("singly", report)):
+        (tmp_path / name).mkdir()
+        result = dataclasses.replace(found[1], report=own)
+        save(result, found[0], tmp_path / name)
+        assert ("displacement" in vars(result)) == (name == "together")
+    listed = [sorted(path.name for path in (tmp_path / name).iterdir()) for name in ("together", "singly")]
+    assert listed[0] == listed[1] and "transform.h5" in listed[0]

@@ -244,6 +244,15 @@ def test_volumes_go_through_the_disk_where_memory_is_short(tmp_path: Path) -> No
     assert empty(disk)
 
 
+def test_an_inverse_that_nobody_asked_for_is_not_sent(client: WorkerClient) -> None:
+    with_inverse, without = request(), request(inverse=False)
+    outcome = client.register(without).result()
+    assert outcome.inverse_displacement is None and outcome.inverse_valid is None
+    assert np.array_equal(outcome.displacement[4, 5, 6], np.float32(SHIFT))
+    saved = exchanged_bytes(with_inverse) - exchanged_bytes(without)
+    assert saved == without.moving.array.size * (3 * 4 + 1)
+
+
 def test_what_is_exchanged_fits_into_its_estimate(client: WorkerClient) -> None:
     asked = request(fixed_mask=ImageData(np.ones((5, 6, 7), np.uint8), FIXED_MATRIX))
     job = client.register(asked)
