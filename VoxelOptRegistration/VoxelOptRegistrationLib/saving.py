@@ -34,7 +34,8 @@ def save(result: Result, inputs: Inputs, folder: Path) -> None:
     full.
 
     The maps and fields of large results are gone then, and those of runs with a limit to their memory: ITK needs twice
-    a field's memory, in float64, to write it. So are those for which there is little space: one by one, each file is sure to fit before it is written.
+    a field's memory, in float64, to write it. So are those for which there is little space: one by one, each file is
+    sure to fit before it is written.
     """
     give_back()
     voxels = inputs.fixed.GetNumberOfPixels() + inputs.moving.GetNumberOfPixels()

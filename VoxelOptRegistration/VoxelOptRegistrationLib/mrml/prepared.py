@@ -46,7 +46,8 @@ def prepare_outputs(
         }
         images = {name: pool.submit(_image, array) for name, array in arrays.items() if name in wanted}
         return PreparedOutputs(
-            {name: job.result() for name, job in transforms.items()}, {name: job.result() for name, job in images.items()}
+            {name: job.result() for name, job in transforms.items()},
+            {name: job.result() for name, job in images.items()},
         )
 
 

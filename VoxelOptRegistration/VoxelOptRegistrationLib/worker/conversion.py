@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,17 +67,19 @@ def write_image(folder: Path, name: str, image: sitk.Image) -> ImageDescriptor:
 def write_result(folder: Path, result: Result, request: Register) -> dict[str, ImageDescriptor]:
     """Write everything that `data.RegistrationOutcome` holds; displacements as float32."""
     fixed, moving = request.images["fixed"].matrix, request.images["moving"].matrix
-    given: list[tuple[str, np.ndarray, np.ndarray, str | None]] = [
-        ("displacement", np.asarray(result.displacement), fixed, "float32")
-    ]
-    if request.inverse:
-        given.append(("inverse_displacement", np.asarray(result.inverse_displacement), moving, "float32"))
-        given.append(("inverse_valid", np.asarray(result.inverse_valid), moving, "uint8"))
-    for name in ("entropy", "jacobian", "expected_error"):
-        given.append((name, sitk.GetArrayViewFromImage(getattr(result, name)), fixed, "float32"))
-    given.append(("warped", sitk.GetArrayViewFromImage(result.warped), fixed, None))
+    jobs: dict[str, Future[ImageDescriptor]] = {}
     with ThreadPoolExecutor(_WRITERS) as pool:
-        jobs = {name: pool.submit(write_array, folder, name, *rest) for name, *rest in given}
+
+        def begin(name: str, values: np.ndarray, matrix: np.ndarray, element: str | None) -> None:
+            jobs[name] = pool.submit(write_array, folder, name, values, matrix, element)
+
+        begin("displacement", np.asarray(result.displacement), fixed, "float32")
+        if request.inverse:
+            begin("inverse_displacement", np.asarray(result.inverse_displacement), moving, "float32")
+            begin("inverse_valid", np.asarray(result.inverse_valid), moving, "uint8")
+        for name in ("entropy", "jacobian", "expected_error"):
+            begin(name, sitk.GetArrayViewFromImage(getattr(result, name)), fixed, "float32")
+        begin("warped", sitk.GetArrayViewFromImage(result.warped), fixed, None)
         return {name: job.result() for name, job in jobs.items()}
 
 

@@ -33,10 +33,22 @@ def write_request(request: RegistrationRequest, folder: Path, number: int, previ
     elif request.initial is not None:
         matrix = [float(number) for number in request.initial.ravel()]
     images = {name: write_array(folder, name, image.array, image.index_to_world) for name, image in volumes.items()}
-    names = (request.fixed_name, request.moving_name)
-    points = (request.fixed_landmarks, request.moving_landmarks)
-    landmarks = [None if found is None else found.tolist() for found in points]
-    message = Register(number, folder.name, images, request.settings, matrix, previews, *names, *landmarks, request.inverse)
+    fixed, moving = (
+        None if points is None else points.tolist() for points in (request.fixed_landmarks, request.moving_landmarks)
+    )
+    message = Register(
+        number,
+        folder.name,
+        images,
+        request.settings,
+        matrix,
+        previews,
+        request.fixed_name,
+        request.moving_name,
+        fixed,
+        moving,
+        request.inverse,
+    )
     try:
         encode(message)
     except (TypeError, ValueError) as error:
