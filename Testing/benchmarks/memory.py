@@ -245,7 +245,7 @@ def print_fit(found: list[dict[str, Any]]) -> None:
                 measured = case["stages"][row.partition(" ")[0]]
                 design.append([quantities[name] / measured for name in names])
                 wanted.append(1.0)
-        if len(wanted) < 2:
+        if not wanted:
             print(f"    {json.dumps(row)}: {json.dumps(known)},")
             continue
         # What the cases do not tell apart stays as it is in proportion.

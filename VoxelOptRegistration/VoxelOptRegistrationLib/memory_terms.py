@@ -14,22 +14,22 @@ FLOAT = 4
 """Bytes."""
 
 COPIES: dict[str, dict[str, float]] = {
-    "align": {"constant": 128.6, "fixed": 0.7, "moving": 0.7},
-    "resample": {"constant": 43.8, "fixed": 1.5, "moving": 1.5, "work": 2.0},
-    "features": {"constant": 92.7, "work": 3.7, "features": 2.1},
-    "solve voxelopt": {"constant": 119.8, "work": 39.9, "features": 4.0, "scores": 1.5},
-    "solve convexadam": {"constant": 120.6, "work": 73.6, "features": 4.0, "scores": 1.2},
-    "solve samconvex": {"constant": 125.5, "work": 40.5, "features": 4.1, "scores": 1.2},
-    "refine none": {"constant": 122.2, "work": 38.4, "features": 2.0},
-    "refine local-ncc": {"constant": 146.2, "work": 45.5, "features": 2.1, "refined": 37.3},
+    "align": {"constant": 235.6, "fixed": 0.2, "moving": 0.2},
+    "resample": {"constant": 150.9, "fixed": 0.8, "moving": 0.8, "work": 3.2},
+    "features": {"constant": 161.9, "work": 4.1, "features": 2.2},
+    "solve voxelopt": {"constant": 138.4, "work": 42.5, "features": 3.5, "scores": 1.1},
+    "solve convexadam": {"constant": 120.0, "work": 58.8, "features": 3.5, "scores": 1.2},
+    "solve samconvex": {"constant": 114.8, "work": 34.6, "features": 3.4, "scores": 1.0},
+    "refine none": {"constant": 121.2, "work": 38.8, "features": 2.0},
+    "refine local-ncc": {"constant": 168.2, "work": 57.3, "features": 2.6, "refined": 22.3},
     "refine features": {"constant": 120.0, "work": 36.0, "features": 2.0, "refined": 32.0, "refined features": 4.0},
-    "refine adam": {"constant": 114.6, "work": 100.3, "features": 4.0},
-    "field": {"constant": 225.4, "fixed": 5.6, "work": 8.6, "refined": 6.8},
-    "inverse": {"constant": 345.2, "fixed": 8.0, "moving": 7.0},
-    "warp": {"constant": 312.4, "fixed": 6.7, "moving": 3.1},
-    "inspect": {"constant": 292.8, "fixed": 13.3, "moving": 5.5},
-    "save together": {"constant": 287.8, "fixed": 20.0, "moving": 10.0},
-    "save singly": {"constant": 287.8, "fixed": 14.3, "moving": 4.0},
+    "refine adam": {"constant": 110.4, "work": 74.7, "features": 3.5},
+    "field": {"constant": 147.7, "fixed": 4.9, "work": 7.4, "refined": 3.0},
+    "inverse": {"constant": 211.6, "fixed": 7.6, "moving": 6.8},
+    "warp": {"constant": 291.3, "fixed": 7.2, "moving": 3.2},
+    "inspect": {"constant": 291.5, "fixed": 10.4, "moving": 4.9},
+    "save together": {"constant": 241.4, "fixed": 17.5, "moving": 9.3},
+    "save singly": {"constant": 303.2, "fixed": 12.3, "moving": 3.8},
 }
 """By stage: copies of the quantities of `Sizes`; "constant" in MiB."""
 
