@@ -75,7 +75,7 @@ def give_back() -> None:
 
 @cache
 def keep_what_is_loaded() -> None:
-    """Leave what this process has loaded out of all later searches for garbage: each takes a tenth of a second. For
+    """Leave what this process has loaded out of all later searches for garbage, most of whose time it takes. For
     programs of which registering is all they do, once: what is garbage now is never found.
     """
     gc.freeze()
