@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from conftest import command_environment
 from VoxelOptRegistrationLib import devices, system_memory
 from VoxelOptRegistrationLib.devices import choose_device, list_devices
 from VoxelOptRegistrationLib.errors import ComputationError, InputError
@@ -111,6 +114,25 @@ def test_torch_missing_or_broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         devices.load_torch()
     assert said in str(caught.value) and "install" in caught.value.remedy
     sys.modules.pop("torch", None)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="these signals are POSIX's")
+@pytest.mark.parametrize(("number", "end"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])
+def test_signals_wait_until_torch_is_loaded(tmp_path: Path, number: signal.Signals, end: int) -> None:
+    torch = "import os, time\nos.kill(os.getpid(), NUMBER)\ntime.sleep(0.05)\nprint('loaded', flush=True)\nTensor = 1\n"
+    (tmp_path / "torch.py").write_text(torch.replace("NUMBER", str(int(number))))
+    script = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+from VoxelOptRegistrationLib.devices import load_torch
+try:
+    load_torch()
+except KeyboardInterrupt:
+    print("stopped")
+"""
+    done = subprocess.run([sys.executable, "-c", script], env=command_environment(), capture_output=True, text=True)
+    said = ["loaded", "stopped"] if number == signal.SIGINT else ["loaded"]
+    assert (done.returncode, done.stdout.split(), done.stderr) == (end, said, "")
 
 
 def test_total_memory_is_what_the_system_has() -> None:

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from .errors import ComputationError, InputError
+from .interruption import signals_wait
 from .system_memory import free_memory, total_memory
 
 THREAD_WAITING = {"GOMP_SPINCOUNT": "10000", "KMP_BLOCKTIME": "1"}
@@ -36,7 +37,8 @@ def load_torch() -> Any:
     for name, value in THREAD_WAITING.items():
         os.environ.setdefault(name, value)
     try:
-        torch: ModuleType = importlib.import_module("torch")
+        with signals_wait():  # torch aborts where one interrupts those of its modules that its libraries import
+            torch: ModuleType = importlib.import_module("torch")
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise _broken_torch(error) from error

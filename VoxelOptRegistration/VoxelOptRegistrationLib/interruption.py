@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequested(KeyboardInterrupt):
     """A type of its own: after a plain `KeyboardInterrupt` inside `exec`, CPython ends the process by SIGINT even if it
     was caught (`unhandled_keyboard_interrupt` in pythonrun.c), and the exit code is lost."""
+
+
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """A block at whose end SIGINT and SIGTERM are heard, in whichever way they would have been at its start.
+
+    For compiled code that calls Python and ends the process where an exception comes back. Python hears signals in its
+    main thread; in any other the block is as it is.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[int] = []
+    previous = {number: signal.signal(number, lambda number, frame: heard.append(number)) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for number in heard[:1]:
+            signal.raise_signal(number)
 
 
 class Interruption:
@@ -29,7 +52,7 @@ class Interruption:
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interruption:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             self._previous[number] = signal.signal(number, self._handle)
         return self
 
