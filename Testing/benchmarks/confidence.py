@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,20 +21,23 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 import torch
-from known_deformations import Deformation, Measured, register_known
-from VoxelOptRegistrationLib.confidence.calibrations import CALIBRATION_FOLDER, GENERIC, Calibration
-from VoxelOptRegistrationLib.confidence.features import BOTH_WAYS, ONE_WAY, evidence_features
-from VoxelOptRegistrationLib.confidence.fitting import fit_model
-from VoxelOptRegistrationLib.confidence.model import ErrorModel
-from VoxelOptRegistrationLib.confidence.scoring import calibration_error, detection, rank_correlation, reliability
-from VoxelOptRegistrationLib.images.displacement import displacement_transform
-from VoxelOptRegistrationLib.images.grid import Grid
-from VoxelOptRegistrationLib.options import Settings
-from VoxelOptRegistrationLib.pipeline import Inputs, register
-from VoxelOptRegistrationLib.presets import load_preset
-from VoxelOptRegistrationLib.solvers.solution import Evidence
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "VoxelOptRegistration"))
+
+from known_deformations import Deformation, Measured, register_known  # noqa: E402
+from VoxelOptRegistrationLib.confidence.calibrations import CALIBRATION_FOLDER, GENERIC, Calibration  # noqa: E402
+from VoxelOptRegistrationLib.confidence.features import BOTH_WAYS, ONE_WAY, evidence_features  # noqa: E402
+from VoxelOptRegistrationLib.confidence.fitting import fit_model  # noqa: E402
+from VoxelOptRegistrationLib.confidence.model import ErrorModel  # noqa: E402
+from VoxelOptRegistrationLib.confidence.scoring import calibration_error, detection, rank_correlation, reliability  # noqa: E402
+from VoxelOptRegistrationLib.images.displacement import displacement_transform  # noqa: E402
+from VoxelOptRegistrationLib.images.grid import Grid  # noqa: E402
+from VoxelOptRegistrationLib.options import Settings  # noqa: E402
+from VoxelOptRegistrationLib.pipeline import Inputs, register  # noqa: E402
+from VoxelOptRegistrationLib.presets import load_preset  # noqa: E402
+from VoxelOptRegistrationLib.solvers.solution import Evidence  # noqa: E402
+
 SIZES = ((4.0, 24.0), (9.0, 18.0), (18.0, 14.0))
 """(amplitude, width) of the deformations, mm: easy, hard, and more than the search can follow."""
 LARGE_MM = 3.0
