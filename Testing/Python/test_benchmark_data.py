@@ -208,7 +208,8 @@ def test_every_method_and_refinement_runs_unless_chosen() -> None:
             own_programs(**wrong)
     with pytest.raises(InputError, match="greedly"):
         peer_programs(["greedly"])
-    assert len(peer_programs(["all"])) == 5
+    names = [program.name for program in [*own_programs(), *peer_programs(["all"])]]
+    assert len(peer_programs(["all"])) == 5 and len(set(names)) == len(names)
 
 
 def test_ablations_change_one_thing_at_a_time() -> None:

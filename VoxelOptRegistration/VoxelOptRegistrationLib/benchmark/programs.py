@@ -26,9 +26,12 @@ def own_programs(methods: Sequence[str] | None = None, refinements: Sequence[str
 
 
 def peer_programs(names: Sequence[str]) -> list[Program]:
-    """Other programs; "all" is every one. Raises `InputError` for unknown names."""
+    """Other programs; "all" is every one. Raises `InputError` for unknown names.
+
+    One that is called like a method of this library stands in the table as its authors'.
+    """
     chosen = PEERS if list(names) == ["all"] else _known("--peers", names, PEERS)
-    return [Program(name, peer=name) for name in chosen]
+    return [Program(f"{name} (its authors')" if name in METHODS else name, peer=name) for name in chosen]
 
 
 def with_default(
