@@ -25,7 +25,6 @@ def test_one_level_by_hand() -> None:
         "filter": 100 * 3 * 2 * (12 + 12 + 4),  # three fields, two passes each
         "exponential": 100 * 3 * (12 + 12),
         "subvoxel": 0,
-        "evidence": 100 * (20 + 12 + 20 + 20 + 20 + 4 + 4),  # warp, then two features to two maps
     }
 
 

@@ -29,7 +29,7 @@ def solve_bytes(
     score_bytes: int = 4,
 ) -> dict[str, int]:
     """Bytes of one solve by stage: pyramid, warp, scores, prefilter, coupling, filter, exponential, composition,
-    subvoxel, consistency, evidence.
+    subvoxel, consistency.
 
     levels: sides (Z, Y, X) of every level, finest first; channels of the features; bytes of one of their numbers and
     of one score. Automatic squarings count as the four that are always done; trusts and making invertible as nothing.
@@ -50,7 +50,6 @@ def solve_bytes(
     total["subvoxel"] = rounds * (2 * feature + _FIELD + _subvoxel(feature, options) + 3 * _FIELD)
     if options.inverse_consistency:
         total["consistency"] = sizes[0] * (options.consistency_sweeps * 2 * 3 * _FIELD + 2 * _FIELD + _MAP)
-    total["evidence"] = sizes[0] * (2 * feature + _FIELD + 2 * feature + 2 * _MAP)
     return dict(total)
 
 

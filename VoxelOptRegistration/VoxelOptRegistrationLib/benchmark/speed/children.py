@@ -17,7 +17,7 @@ from .results import Line, Section
 
 MIB = 2**20
 SOLVER_LEGEND = (
-    "One way: a single direction, nothing averaged or mended, as the literal reference computes it; both ways: the "
+    "One way: a single direction without a sub-voxel round, nothing averaged or mended, as released; both ways: the "
     "default. Seconds: the best of several calls in turn, warm; of the reference its only one. Floor: the time that "
     "copying takes for the least memory traffic of the one-way solve, every pass reading and writing its volumes once. "
     "Peak MiB: beyond the features. s to compile: the kernels' first use, when nothing is cached."

@@ -40,8 +40,8 @@ class Task:
 
 
 def one_way() -> VoxelOptOptions:
-    """What the literal reference computes too: one direction, nothing averaged, nothing mended."""
-    return VoxelOptOptions(squarings=7, inverse_consistency=False, invertible=False)
+    """What the release computes too: one direction, no sub-voxel round, nothing averaged, nothing mended."""
+    return VoxelOptOptions(squarings=7, subvoxel_rounds=0, inverse_consistency=False, invertible=False)
 
 
 def least_bytes(shape: Shape, channels: int) -> int:
