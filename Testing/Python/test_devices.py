@@ -122,7 +122,9 @@ def test_signals_wait_until_torch_is_loaded(tmp_path: Path, number: signal.Signa
     torch = "import os, time\nos.kill(os.getpid(), NUMBER)\ntime.sleep(0.05)\nprint('loaded', flush=True)\nTensor = 1\n"
     (tmp_path / "torch.py").write_text(torch.replace("NUMBER", str(int(number))))
     script = f"""
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever was inherited
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
 sys.path.insert(0, {str(tmp_path)!r})
 from VoxelOptRegistrationLib.devices import load_torch
 try:
