@@ -9,13 +9,14 @@ import signal
 import stat
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from benchmark_data import write_abdomenctct
 from conftest import Command, command, command_environment
 from VoxelOptRegistrationLib.cli import main
-from VoxelOptRegistrationLib.interruption import Interruption, StopRequested
+from VoxelOptRegistrationLib.interruption import SIGNALS, Interruption, StopRequested
 
 FAST = ("--set", "solver.levels=2", "--set", "align=none", "--threads", 1)
 
@@ -154,6 +155,16 @@ def test_wrong_arguments_stop_before_anything_runs(
     assert errors.count("\n") == 1 and said in errors and not list(tmp_path.rglob("benchmark.*"))
 
 
+@pytest.fixture
+def signals_as_before() -> Iterator[None]:
+    """After a signal an `Interruption` leaves others ignored: its process is about to end, this one is not."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals_as_before")
 def test_a_shielded_block_runs_to_its_end_before_the_signal_counts() -> None:
     steps = []
     with Interruption() as interruption, pytest.raises(StopRequested):
