@@ -298,7 +298,7 @@ def test_in_the_end_it_is_an_error(problem: Problem, monkeypatch: pytest.MonkeyP
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of a process's memory are Linux's")
 def test_a_process_whose_memory_runs_out_goes_on_with_less() -> None:
     environment = command_environment() | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", EXHAUSTED, "110"]
+    command = [sys.executable, "-c", EXHAUSTED, "85"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     report = json.loads(done.stdout.splitlines()[-1])

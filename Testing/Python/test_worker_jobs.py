@@ -20,14 +20,14 @@ from VoxelOptRegistrationLib.worker.exchange import exchanged_bytes
 from VoxelOptRegistrationLib.worker.folders import has_room
 from VoxelOptRegistrationLib.worker.job import Job, JobState
 from worker_stand_in import SHIFT
-from worker_support import FIXED_MATRIX, MOVING_MATRIX, begin, empty, gone, request, stand_in_client
+from worker_support import FIXED_MATRIX, MOVING_MATRIX, begin, empty, gone, request, stand_in_client, until
 
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[WorkerClient]:
     with stand_in_client(tmp_path) as client:
         yield client
-    assert empty(tmp_path)
+    until(lambda: empty(tmp_path))
 
 
 def test_job_returns_everything_and_leaves_nothing(client: WorkerClient, tmp_path: Path) -> None:

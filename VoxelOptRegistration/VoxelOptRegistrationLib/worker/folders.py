@@ -19,6 +19,7 @@ from .processes import ProcessIdentity
 
 PREFIX = "voxelopt-job-"
 _OWNER = "owner.json"
+_REMOVED = "-removed"
 _UNOWNED_SECONDS = 3600.0
 _SHARED_MEMORY = Path("/dev/shm")
 _MEMORY_SHARE = 0.25
@@ -72,10 +73,11 @@ def remove_folder(folder: Path, patience: float = 1.0) -> bool:
     """Remove `folder` with its content, trying again for `patience` seconds; True when it is gone.
 
     Another thread may just be writing into it: under another name, which a sweep knows too, it is out of that thread's
-    reach. Windows keeps files that a virus scanner looks at, and lets a folder with open files not be renamed.
+    reach. It gets that name once, whoever finds it: two who remove it wait for the same. Windows keeps files that a
+    virus scanner looks at, and lets a folder with open files not be renamed.
     """
     deadline = time.monotonic() + patience
-    doomed = folder.with_name(f"{folder.name}-removed")
+    doomed = folder.with_name(f"{folder.name.removesuffix(_REMOVED)}{_REMOVED}")
     while True:
         with suppress(OSError):
             folder.rename(doomed)
