@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from ..fields.algebra import compose
@@ -59,7 +60,7 @@ def averaged_level(level: Level, average: Callable[[Tensor], Tensor]) -> Level:
     if level.trust is None:
         return Level(features, None)
     share = average(level.trust[None].to(features.dtype))
-    return known_level(features.div_(share.clamp_min(_LEAST_SHARE)), share[0] >= 0.5)
+    return _divided(features, share, share[0] >= 0.5)
 
 
 def coarse_to_fine(
@@ -106,7 +107,12 @@ def warped_level(level: Level, displacement: Tensor, border: Border) -> Level:
     trust = level.trust[None].to(features.dtype)
     share = warp(trust, displacement, Border.ZERO)
     weight = share if border is Border.ZERO else warp(trust, displacement, border)
-    return known_level(features.div_(weight.clamp_min(_LEAST_SHARE)), share[0] >= 0.5)
+    return _divided(features, weight, share[0] >= 0.5)
+
+
+def _divided(features: Tensor, weight: Tensor, trust: Tensor) -> Level:
+    """The level of features (C, Z, Y, X), written over, by the weight (1, Z, Y, X) of what they are sums of."""
+    return Level(features.div_(torch.where(trust, weight.clamp_min(_LEAST_SHARE), torch.inf)), trust)
 
 
 def _shape(level: Level) -> Shape:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..fields.algebra import compose, exponential, make_inverse_consistent
 from ..fields.folds import make_invertible
+from ..kernels.memory_reuse import reused_memory
 from ..options import VoxelOptOptions
 from .candidates import candidate_displacements
 from .coupling import best_displacement
@@ -21,6 +22,7 @@ from .solution import BACKWARD, FORWARD, Matched, Report
 from .subvoxel import subvoxel_step
 
 
+@reused_memory()
 def solve(
     fixed: Tensor,
     moving: Tensor,
