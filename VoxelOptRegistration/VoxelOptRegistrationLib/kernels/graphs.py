@@ -64,6 +64,12 @@ class _Recording:
                 kept.copy_(given)
         return self.replay().clone()
 
+    def confirm(self, found: Tensor, expected: Tensor) -> None:
+        """Raises `RuntimeError` where a result differs from the eager one by more than rounding, or is not finite."""
+        if not bool(torch.isclose(found, expected, rtol=0.0, atol=_TOLERANCE).all()):
+            raise RuntimeError(f"a replay differs by {float((found - expected).abs().max()):g} from the eager result")
+        self.unconfirmed -= 1
+
 
 class Graphs:
     """Recordings of pure functions of tensors, kept as long as this is, or until `release`.
@@ -89,33 +95,32 @@ class Graphs:
     def __call__(self, function: Function, tensors: Sequence[Tensor | None], settings: Hashable) -> Tensor:
         """function(*tensors, settings), replayed where that is recorded, else run, and recorded if it comes again.
 
-        The function: of the module's, reads nothing but its arguments and nothing off the device, changes none of them,
-        and returns one tensor. The first tensor is a volume that `serve` takes. What does not agree with the eager
-        result, or cannot be recorded, is logged, and no graphs serve on that device any more. Running out of memory
-        while recording releases all recordings.
+        The function: of a module, reads nothing but its arguments and nothing off the device, changes none of them, and
+        returns one tensor. The first tensor is a volume; those that `serve` does not take are never recorded. What does
+        not agree with the eager result, or cannot be recorded, is logged, and no graphs serve on that device any more.
+        Running out of memory while recording releases all recordings.
         """
-        device = _first(tensors).device
+        volume = _first(tensors)
         kind = (function, settings, tuple(None if t is None else (t.shape, t.dtype, t.device) for t in tensors))
         recording = self._recordings.get(kind)
+        if not self.serve(volume) or (recording is None and not self._comes_again(kind)):
+            return function(*tensors, settings)
         confirmed = recording is not None and recording.unconfirmed == 0
         expected = None if confirmed else function(*tensors, settings)
-        if expected is not None and recording is None and not self._comes_again(kind):
-            return expected
         found = None
         try:
-            recording = recording or self._recorded(kind, function, tensors, settings)
+            recording = recording or self._recorded(function, tensors, settings)
             found = recording.result(tensors)
             if expected is not None:
-                self._confirm(recording, found, expected, device)
+                recording.confirm(found, expected)
         except torch.cuda.OutOfMemoryError:
             self.release()
         except Exception as error:  # torch and the driver name theirs variously
-            self._give_up(device, error)
+            self._give_up(volume.device, error)
         else:
             self._keep(kind, recording)
-        if expected is not None:
-            return expected
-        return function(*tensors, settings) if found is None else found
+        trusted = found if expected is None else expected
+        return function(*tensors, settings) if trusted is None else trusted
 
     def release(self) -> None:
         """Forget all recordings and calls; their memory goes back to torch."""
@@ -137,19 +142,12 @@ class Graphs:
             self._calls.popitem(last=False)
         return calls > _CALLS_BEFORE
 
-    def _recorded(
-        self, kind: Hashable, function: Function, tensors: Sequence[Tensor | None], settings: Hashable
-    ) -> _Recording:
-        volume = _first(tensors)
-        # Not merely contiguous: a copy, or the recording would read memory that is somebody else's later.
+    def _recorded(self, function: Function, tensors: Sequence[Tensor | None], settings: Hashable) -> _Recording:
+        # Copies even of what is contiguous: the recording would read memory that is somebody else's later.
         inputs = [None if t is None else t.clone(memory_format=torch.contiguous_format) for t in tensors]
+        volume = _first(inputs)
         replay = self._record(lambda: function(*inputs, settings), volume.device)
         return _Recording(inputs, replay, volume[0].numel())
-
-    def _confirm(self, recording: _Recording, found: Tensor, expected: Tensor, device: torch.device) -> None:
-        if not bool(torch.isclose(found, expected, rtol=0.0, atol=_TOLERANCE).all()):
-            raise RuntimeError(f"a replay differs by {float((found - expected).abs().max()):g} from the eager result")
-        recording.unconfirmed -= 1
 
     def _keep(self, kind: Hashable, recording: _Recording) -> None:
         self._recordings[kind] = recording
