@@ -195,7 +195,7 @@ def test_a_level_neither_reads_from_the_device_nor_feeds_it(interpreter: InOther
     trust = torch.ones(6, 6, 6, dtype=torch.bool)
     volumes = numbers(2, 6, 6, 6), numbers(2, 6, 6, 6, seed=1)
     step, around = interpreter.run(watched_level, *volumes, trust, options)
-    assert 50 < step <= 70  # `kernels.graphs` counts on as many
+    assert 50 < step <= 70  # `kernels.graphs` reckons with 65
     assert around < 30
 
 

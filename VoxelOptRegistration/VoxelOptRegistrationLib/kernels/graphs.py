@@ -1,7 +1,8 @@
 """CUDA graphs: what a function does on a GPU, recorded once for given shapes and replayed with one launch.
 
-Small levels wait for launches, not for memory: a level step is some 70 kernels, each costing the host about 10
-microseconds (an estimate), whatever the size. A graph costs one, and a copy of every input.
+Small levels wait for launches, not for memory: a level step is 65 launches with fused kernels, some 2900 in plain torch
+(both counted), each costing the host about 10 microseconds (an estimate), whatever the size. A graph costs one, a copy
+of every input and one of the result.
 
 Recording costs about four eager runs, three to warm up and one to record, and the first two replays save nothing, as
 they are compared with the eager result. A solve meets a shape once each way, so one solve never pays for a recording.
@@ -27,11 +28,11 @@ import torch
 from torch import Tensor
 
 LARGEST_VOXELS = 1 << 17
-"""Voxels of a level whose launches take longer than its memory traffic. An estimate: 70 launches of 10 microseconds are
-0.7 ms; a level step moves about 3 kB per voxel (`byte_floor`, 12 channels), in that time 70 thousand voxels at 300
-GB/s, 230 thousand at 1 TB/s."""
+"""Voxels of a level whose launches take longer than its memory traffic. An estimate, for fused kernels: 65 launches of
+10 microseconds are 0.65 ms; a level step moves 2.9 kB per voxel (`byte_floor`, 12 channels), in that time 70 thousand
+voxels at 300 GB/s, 220 thousand at 1 TB/s."""
 _MOST_VOXELS_KEPT = 4 * LARGEST_VOXELS
-"""Of all recordings together; at about 400 bytes each that is some 0.2 GB, again an estimate."""
+"""Of all recordings together; at 400 to 700 bytes each that is 0.2 to 0.4 GB, again an estimate."""
 _CALLS_BEFORE = 2
 """Calls of one kind that are not recorded: the two ways of a single solve."""
 _KINDS_REMEMBERED = 64
@@ -45,7 +46,7 @@ _WARM_UPS = 3
 Function = Callable[..., Tensor]
 Replay = Callable[[], Tensor]
 """Does again what was recorded, on the memory it was recorded with; what it returns, the next replay writes over."""
-Recorder = Callable[[Callable[[], Tensor], torch.device], Replay]
+Recorder = Callable[[Callable[[], Tensor], "torch.device"], Replay]
 
 
 @dataclass
