@@ -12,8 +12,9 @@ Whoever wants the memory calls `release_graphs`: running out of it does, and a r
 which so never records.
 
 No GPU was at hand: bookkeeping, comparison and fallback are tested with a recorder on the processor, the capture itself
-never ran. The test marked for CUDA in `test_kernels_graphs.py` runs it. A capture that fails can keep its memory until
-the process ends (pytorch #190348), and before torch 2.13 leave the allocator unusable (#180395).
+never ran. The test marked for CUDA in `test_kernels_graphs.py` runs it. After a capture that fails, torch may keep its
+memory until the process ends, or end up with an allocator that takes the capture for running; both are known faults of
+torch, mended there in 2026, and one more reason why `VoxelOptOptions.graphs` is off.
 """
 
 from __future__ import annotations
