@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..fields.algebra import compose
 from ..fields.sampling import warp
+from ..kernels.runtime import fuses, reads_freely
 from ..options import Border
 from .pyramid import PyramidOptions, Shape, downsample, upsample_displacement
 
@@ -98,9 +99,23 @@ def to_finest(field: Tensor, index: int, levels: list[Level], plan: list[Axes], 
 
 
 def warped_level(level: Level, displacement: Tensor, border: Border) -> Level:
-    """The level pulled through `displacement` (3, Z, Y, X); a voxel is trusted where most of what it draws on is."""
-    if not bool(displacement.any()):
-        return level
+    """The level pulled through `displacement` (3, Z, Y, X); a voxel is trusted where most of what it draws on is.
+
+    Where the displacement is zero everywhere, it is the level to the last bit.
+    """
+    if reads_freely(displacement):
+        return _pulled(level, displacement, border) if bool(displacement.any()) else level
+    pulled = _pulled(level, displacement, border)
+    if fuses(level.features, displacement):
+        return pulled  # Kernels leave what is pulled by nothing as it is; torch, which scales its coordinates, may not.
+    moved = displacement.any()
+    features = torch.where(moved, pulled.features, level.features)
+    if level.trust is None or pulled.trust is None:
+        return Level(features, None)
+    return Level(features, torch.where(moved, pulled.trust, level.trust))
+
+
+def _pulled(level: Level, displacement: Tensor, border: Border) -> Level:
     features = warp(level.features, displacement, border)
     if level.trust is None:
         return Level(features, None)
