@@ -47,27 +47,53 @@ def warp_replicated(volume: Any, displacement: Any, result: Any, start: int, sto
 
 
 @compiled
+def _axis_weights(position: Any, size: int) -> Any:
+    """The two voxels around a position along an axis, held within it, and what each counts: 0 outside. What is not a
+    number lies outside.
+    """
+    if not position > np.float32(-1):
+        position = np.float32(-1)
+    if position > np.float32(size):
+        position = np.float32(size)
+    low = np.intp(np.floor(position))
+    share = position - np.float32(low)
+    first = np.float32(1) - share if 0 <= low < size else np.float32(0)
+    second = share if -1 <= low < size - 1 else np.float32(0)
+    return max(0, min(low, size - 1)), max(0, min(low + 1, size - 1)), first, second
+
+
+@compiled
+def _weighted_row(flat: Any, corners: Any, weights: Any, result: Any) -> None:
+    """corners (5, X): indices in `flat` of the first voxel of four rows, and the step to its neighbour; weights (6, X):
+    of the rows, and of both voxels.
+    """
+    for x in range(len(result)):
+        first, second, third, fourth, step = corners[0, x], corners[1, x], corners[2, x], corners[3, x], corners[4, x]
+        low, high = weights[4, x], weights[5, x]
+        upper = weights[0, x] * (low * flat[first] + high * flat[first + step])
+        upper += weights[1, x] * (low * flat[second] + high * flat[second + step])
+        lower = weights[2, x] * (low * flat[third] + high * flat[third + step])
+        lower += weights[3, x] * (low * flat[fourth] + high * flat[fourth + step])
+        result[x] = upper + lower
+
+
+@compiled
 def warp_zero(volume: Any, displacement: Any, result: Any, start: int, stop: int) -> None:
-    """result = volume at x + u(x), as if the volume stood in zeros."""
+    """result = volume at x + u(x), as if the volume stood in zeros. Where to, once a row for all channels."""
     channels, depth, height, width = volume.shape
+    flat = volume.reshape((channels, depth * height * width))
+    corners = np.empty((5, result.shape[3]), np.uintp)
+    weights = np.empty((6, result.shape[3]), np.float32)
     for z in range(start, stop):
         for y in range(result.shape[2]):
             for x in range(result.shape[3]):
-                pz = np.float32(z) + displacement[0, z, y, x]
-                py = np.float32(y) + displacement[1, z, y, x]
-                px = np.float32(x) + displacement[2, z, y, x]
-                result[:, z, y, x] = np.float32(0)
-                if not (-1 < pz < depth and -1 < py < height and -1 < px < width):
-                    continue
-                z0, y0, x0 = np.intp(np.floor(pz)), np.intp(np.floor(py)), np.intp(np.floor(px))
-                for corner in range(8):
-                    iz, iy, ix = z0 + (corner >> 2), y0 + ((corner >> 1) & 1), x0 + (corner & 1)
-                    if iz < 0 or iy < 0 or ix < 0 or iz >= depth or iy >= height or ix >= width:
-                        continue
-                    weight = (
-                        (np.float32(1) - abs(pz - np.float32(iz)))
-                        * (np.float32(1) - abs(py - np.float32(iy)))
-                        * (np.float32(1) - abs(px - np.float32(ix)))
-                    )
-                    for c in range(channels):
-                        result[c, z, y, x] += weight * volume[c, iz, iy, ix]
+                z0, z1, wz0, wz1 = _axis_weights(np.float32(z) + displacement[0, z, y, x], depth)
+                y0, y1, wy0, wy1 = _axis_weights(np.float32(y) + displacement[1, z, y, x], height)
+                x0, x1, weights[4, x], weights[5, x] = _axis_weights(np.float32(x) + displacement[2, z, y, x], width)
+                corners[0, x], corners[1, x] = (z0 * height + y0) * width + x0, (z0 * height + y1) * width + x0
+                corners[2, x], corners[3, x] = (z1 * height + y0) * width + x0, (z1 * height + y1) * width + x0
+                corners[4, x] = x1 - x0
+                weights[0, x], weights[1, x] = wz0 * wy0, wz0 * wy1
+                weights[2, x], weights[3, x] = wz1 * wy0, wz1 * wy1
+            for c in range(channels):
+                _weighted_row(flat[c], corners, weights, result[c, z, y])
