@@ -53,4 +53,4 @@ def evidence_of(
 
 def round_trip(forward: Tensor, backward: Tensor) -> Tensor:
     """How far from the start one ends who goes there and back, (Z, Y, X), voxels, of fields (3, Z, Y, X)."""
-    return compose(backward, forward).norm(dim=0)
+    return compose(backward, forward).square_().sum(dim=0).sqrt_()
