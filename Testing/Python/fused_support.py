@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 from concurrent.futures import ProcessPoolExecutor
+from functools import wraps
+from inspect import isfunction
 from multiprocessing import get_context
+from pkgutil import iter_modules
 from typing import Any
 
 import numpy as np
@@ -50,6 +53,51 @@ def solved(fixed: torch.Tensor, moving: torch.Tensor, trust: torch.Tensor, optio
     return solve(fixed, moving, options, moving_trust=trust).displacement, kernels_in_use()
 
 
+def matched(image: torch.Tensor, other: torch.Tensor, trust: torch.Tensor, features: Any, options: Any) -> torch.Tensor:
+    """From two images to the displacement, by their MIND-SSC."""
+    from VoxelOptRegistrationLib.features.mind import mind_ssc
+    from VoxelOptRegistrationLib.solvers.voxelopt import solve
+
+    maps = [mind_ssc(volume, features.radius, features.dilation, features.floor) for volume in (image, other)]
+    return solve(*maps, options, moving_trust=trust).displacement
+
+
+def descended(image: torch.Tensor, other: torch.Tensor, trust: torch.Tensor, options: Any) -> torch.Tensor:
+    """Where the composed steps lead from no displacement."""
+    from VoxelOptRegistrationLib.refinement.composed_steps import descend
+    from VoxelOptRegistrationLib.refinement.forces import CorrelationForce
+
+    force = CorrelationForce.of(image, other, (None, trust), options)
+    return descend(torch.zeros(3, *image.shape), force, options.iterations[0], options)
+
+
+def served(function: Any, *arguments: Any) -> tuple[Any, list[str]]:
+    """What a function returns, and the fused operations, "module.function", that served in it."""
+    names: set[str] = set()
+    modules = [module for module in _kernel_modules() if not module.__name__.endswith(".launching")]
+    for module in modules:
+        for name, value in list(vars(module).items()):
+            if isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_"):
+                setattr(module, name, _recorded(value, names))
+    try:
+        return function(*arguments), sorted(names)
+    finally:
+        for module in modules:
+            for name, value in list(vars(module).items()):
+                if isfunction(value):
+                    setattr(module, name, getattr(value, "__wrapped__", value))
+
+
+def _recorded(operation: Any, names: set[str]) -> Any:
+    @wraps(operation)
+    def recorded(*arguments: Any) -> Any:
+        result = operation(*arguments)
+        names.add(f"{operation.__module__.rpartition('.')[2]}.{operation.__name__}")
+        return result
+
+    return recorded
+
+
 def channels_far_apart() -> list[float]:
     """The last channel, warped by nothing, of a stack whose last channel begins beyond 2^31 numbers: its first four.
 
@@ -72,7 +120,6 @@ def compiled(operation: str, capability: int, *arguments: Any) -> int:
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    module = importlib.import_module(f"{PACKAGE}.kernels.gpu.{operation.partition('.')[0]}")
     sizes = []
 
     def compile_only(kernel: Any, grid: tuple[int, ...], *given: Any, **constants: Any) -> None:
@@ -83,9 +130,17 @@ def compiled(operation: str, capability: int, *arguments: Any) -> int:
         done = triton.compile(ASTSource(kernel, signature, values), target=GPUTarget("cuda", capability, 32))
         sizes.append(len(done.asm["cubin"]))
 
-    module.launch = compile_only
-    getattr(module, operation.partition(".")[2])(*arguments)
+    for module in _kernel_modules():
+        module.launch = compile_only
+    call(f"kernels.gpu.{operation}", *arguments)
     return min(sizes)
+
+
+def _kernel_modules() -> list[Any]:
+    """All modules with fused kernels."""
+    package = importlib.import_module(f"{PACKAGE}.kernels.gpu")
+    modules = [importlib.import_module(f"{package.__name__}.{info.name}") for info in iter_modules(package.__path__)]
+    return [module for module in modules if hasattr(module, "launch")]
 
 
 def _triton_type(value: Any) -> str:

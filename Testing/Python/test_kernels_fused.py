@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 import torch
-from fused_support import InOtherProcess, call_on_gpu, channels_far_apart, compiled, solved
+from fused_support import InOtherProcess, channels_far_apart, compiled, solved
 from torch import Tensor
 from VoxelOptRegistrationLib.fields.sampling import gather_sample, identity_grid
 from VoxelOptRegistrationLib.kernels.runtime import SWITCH
@@ -37,22 +36,6 @@ SHAPE = (9, 7, 11)
 @pytest.fixture(autouse=True)
 def twins_in_plain_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SWITCH, "torch")
-
-
-@pytest.fixture(scope="module")
-def interpreter() -> Iterator[InOtherProcess]:
-    process = InOtherProcess({"TRITON_INTERPRET": "1", SWITCH: ""})
-    yield process
-    process.close()
-
-
-@pytest.fixture(scope="module", params=["interpreter", "gpu"])
-def run(request: pytest.FixtureRequest, interpreter: InOtherProcess) -> Callable:
-    if request.param == "interpreter":
-        return interpreter
-    if not torch.cuda.is_available():
-        pytest.skip("there is no NVIDIA GPU")
-    return call_on_gpu
 
 
 def numbers(*shape: int, seed: int = 0) -> Tensor:
@@ -182,14 +165,6 @@ def test_a_whole_solve(interpreter: InOtherProcess) -> None:
     expected = solve(fixed, moving, options, moving_trust=trust).displacement
     assert expected.abs().max() > 0.5
     close(found, expected, 1e-4)
-
-
-@pytest.fixture(scope="module")
-def compiler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InOtherProcess]:
-    cache: Path = tmp_path_factory.mktemp("triton")
-    process = InOtherProcess({"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(cache)})
-    yield process
-    process.close()
 
 
 OPERATIONS = {

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..fields.slabs import by_slabs
 from ..kernels import local_correlation as kernels
-from ..kernels.runtime import compiles
+from ..kernels.runtime import compiles, fused
 
 _UNIFORM = 0.01
 """Variance, as a share of the noise, below which a window of the moving image does not count at all."""
@@ -62,9 +62,11 @@ class LocalCorrelation:
         """
 
         least = _UNIFORM * self.noise
+        given = (self.fixed, self.mean, self.variance, moving, share, self.noise, least, self.radius)
+        if (fast := fused("local_correlation.gradient", *given)) is not None:
+            return fast
         if compiles(self.fixed, moving, share):
-            images = (self.fixed, self.mean, self.variance, moving)
-            return kernels.gradient(*images, share, self.noise, least, self.radius)
+            return kernels.gradient(*given)
 
         def part(fixed: Tensor, mean: Tensor, variance: Tensor, moving: Tensor, share: Tensor | None) -> Tensor:
             moments = torch.stack([moving, moving.square(), fixed * moving])

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..fields.algebra import compose
 from ..fields.sampling import warp
+from ..kernels.runtime import fused
 from ..options import Border
 from .pyramid import PyramidOptions, Shape, downsample, upsample_displacement
 
@@ -100,6 +101,10 @@ def warped_level(level: Level, displacement: Tensor, border: Border) -> Level:
     """The level pulled through `displacement` (3, Z, Y, X); a voxel is trusted where most of what it draws on is."""
     if not bool(displacement.any()):
         return level
+    if level.trust is not None:
+        given = (level.features, level.trust, displacement, border, _LEAST_SHARE)
+        if (fast := fused("trusted_warping.warp", *given)) is not None:
+            return Level(*fast)
     features = warp(level.features, displacement, border)
     if level.trust is None:
         return Level(features, None)

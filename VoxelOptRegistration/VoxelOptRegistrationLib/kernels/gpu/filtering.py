@@ -1,4 +1,4 @@
-"""Message passing, the three axes of a pass at once; the twin of `solvers.message_passing.ThreeTapFilter`."""
+"""Message passing, the three axes of a pass at once; the twin of `solvers.message_passing`."""
 
 from __future__ import annotations
 
@@ -33,6 +33,32 @@ def smooth(volume: Tensor, side: Tensor, passes: int, border: Border) -> Tensor:
         )
         source, target = target, source
     return source
+
+
+def side_weights(entropy: Tensor, sigma_low: float, sigma_high: float) -> Tensor:
+    """The side weight of every voxel's taps for its entropy (Z, Y, X); see `entropy_filter`, adaptive."""
+    entropy = entropy.contiguous()
+    side = torch.empty_like(entropy)
+    programs, block = blocks(entropy[None], _BLOCK)
+    numbers = (entropy.numel(), float(sigma_low), float(sigma_high - sigma_low))
+    launch(_side_weights, (programs,), entropy, side, *numbers, BLOCK=block)
+    return side
+
+
+@triton.jit
+def _side_weights(
+    entropy: tl.tensor,
+    side: tl.tensor,
+    voxels: tl.tensor,
+    low: tl.tensor,
+    span: tl.tensor,
+    BLOCK: tl.constexpr,
+) -> None:
+    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = place < voxels
+    sigma = low + tl.log2(1.0 + tl.load(entropy + place, mask=inside, other=0.0)) * span
+    tap = tl.exp(-0.5 / (sigma * sigma))
+    tl.store(side + place, tap / (1.0 + 2.0 * tap), mask=inside)
 
 
 @triton.jit
