@@ -71,6 +71,12 @@ def descended(image: torch.Tensor, other: torch.Tensor, trust: torch.Tensor, opt
     return descend(torch.zeros(3, *image.shape), force, options.iterations[0], options)
 
 
+def gone_on(speed: torch.Tensor, momentum: float, update: torch.Tensor, share: float) -> tuple[float, torch.Tensor]:
+    """What `vectors.go_on` returns, and the speed that it leaves."""
+    speed = speed.clone()
+    return call("kernels.gpu.vectors.go_on", speed, momentum, update, share), speed
+
+
 def served(function: Any, *arguments: Any) -> tuple[Any, list[str]]:
     """What a function returns, and the fused operations, "module.function", that served in it."""
     names: set[str] = set()
@@ -124,6 +130,8 @@ def compiled(operation: str, capability: int, *arguments: Any) -> int:
 
     def compile_only(kernel: Any, grid: tuple[int, ...], *given: Any, **constants: Any) -> None:
         names = [name for name in kernel.arg_names if name not in constants]
+        ones = {name: 1 for name, value in zip(names, given, strict=True) if type(value) is int and value == 1}
+        constants |= ones  # As Triton does when it launches.
         signature = {name: _triton_type(value) for name, value in zip(names, given, strict=True)}
         signature |= dict.fromkeys(constants, "constexpr")
         values = {(kernel.arg_names.index(name),): value for name, value in constants.items()}

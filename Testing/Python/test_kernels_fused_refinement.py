@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from fused_support import InOtherProcess, compiled, descended, served
+from fused_support import InOtherProcess, compiled, descended, gone_on, served
 from solver_images import smooth_field, textured
 from torch import Tensor
 from VoxelOptRegistrationLib.fields.jacobian import difference
@@ -76,6 +76,15 @@ def test_local_correlation(run: Callable, shape: tuple[int, int, int], radius: i
     close(found, expected, 1e-4 * scale)
 
 
+def test_steps_and_longest_vectors(interpreter: InOtherProcess) -> None:
+    update, speed = numbers(3, *SHAPE), numbers(3, *SHAPE, seed=1)
+    assert interpreter("kernels.gpu.vectors.longest", update) == pytest.approx(float(update.norm(dim=0).max()), 1e-6)
+    length, moved = interpreter.run(gone_on, speed, 0.7, update, 0.2)
+    expected = 0.7 * speed + 0.2 * update
+    assert length == pytest.approx(float(expected.norm(dim=0).max()), 1e-6)
+    close(moved, expected, 1e-6)
+
+
 def test_every_kernel_serves_in_a_descent(interpreter: InOtherProcess) -> None:
     shape = (7, 8, 9)
     moving = textured(1, shape, 3)[0]
@@ -88,6 +97,8 @@ def test_every_kernel_serves_in_a_descent(interpreter: InOtherProcess) -> None:
         "differences.along_gradients",
         "local_correlation.gradient",
         "smoothing.convolve",
+        "vectors.go_on",
+        "vectors.longest",
         "volume_damping.damp_volume_changes",
         "warping.add_pulled",
         "warping.warp",
@@ -101,6 +112,7 @@ OPERATIONS = {
     "smoothing.convolve": (numbers(2, *SHAPE), gaussian_weights(0.4)),
     "differences.along_gradients": (numbers(2, *SHAPE), numbers(2, *SHAPE)),
     "volume_damping.damp_volume_changes": (numbers(3, *SHAPE), 0.15, 0.1),
+    "vectors.longest": (numbers(3, *SHAPE),),
     "local_correlation.gradient": (*(numbers(*SHAPE),) * 5, 0.05, 0.0005, 2),
 }
 
