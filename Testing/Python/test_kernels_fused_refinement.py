@@ -41,10 +41,10 @@ def close(found: Tensor, expected: Tensor, tolerance: float) -> None:
     torch.testing.assert_close(found.double(), expected.double(), atol=tolerance, rtol=0)
 
 
-@pytest.mark.parametrize(("shape", "sigma"), [(SHAPE, 0.4), ((1, 20, 3), 1.7)])
+@pytest.mark.parametrize(("shape", "sigma"), [(SHAPE, 0.4), ((1, 20, 3), 1.7), ((4, 5, 6), 0.01)])
 def test_gaussian(run: Callable, shape: tuple[int, int, int], sigma: float) -> None:
     volume = numbers(2, *shape)
-    found = run("kernels.gpu.smoothing.convolve", volume, gaussian_weights(sigma))
+    found = run("kernels.gpu.smoothing.gaussian", volume, sigma, gaussian_weights(sigma))
     close(found, gaussian_smooth(volume.double(), sigma), 2e-6)
 
 
@@ -96,7 +96,7 @@ def test_every_kernel_serves_in_a_descent(interpreter: InOtherProcess) -> None:
     assert names == [
         "differences.along_gradients",
         "local_correlation.gradient",
-        "smoothing.convolve",
+        "smoothing.gaussian",
         "vectors.go_on",
         "vectors.longest",
         "volume_damping.damp_volume_changes",
@@ -109,7 +109,7 @@ def test_every_kernel_serves_in_a_descent(interpreter: InOtherProcess) -> None:
 
 
 OPERATIONS = {
-    "smoothing.convolve": (numbers(2, *SHAPE), gaussian_weights(0.4)),
+    "smoothing.gaussian": (numbers(2, *SHAPE), 0.4, gaussian_weights(0.4)),
     "differences.along_gradients": (numbers(2, *SHAPE), numbers(2, *SHAPE)),
     "volume_damping.damp_volume_changes": (numbers(3, *SHAPE), 0.15, 0.1),
     "vectors.longest": (numbers(3, *SHAPE),),

@@ -21,7 +21,7 @@ def gaussian_smooth(volume: Tensor, sigma: float) -> Tensor:
     if sigma == 0.0:
         return volume
     weights = gaussian_weights(sigma)
-    if (fast := fused("smoothing.convolve", volume, weights)) is not None:
+    if (fast := fused("smoothing.gaussian", volume, sigma, weights)) is not None:
         return fast
     if compiles(volume):
         return convolve(volume, weights)
