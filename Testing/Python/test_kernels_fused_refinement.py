@@ -15,7 +15,7 @@ from VoxelOptRegistrationLib.fields.sampling import warp
 from VoxelOptRegistrationLib.fields.smoothing import gaussian_smooth, gaussian_weights
 from VoxelOptRegistrationLib.fields.volume_damping import damp_volume_changes
 from VoxelOptRegistrationLib.kernels.runtime import SWITCH
-from VoxelOptRegistrationLib.options import DescentOptions
+from VoxelOptRegistrationLib.options import Border, DescentOptions
 from VoxelOptRegistrationLib.refinement.local_correlation import LocalCorrelation
 
 pytestmark = [
@@ -70,10 +70,19 @@ def test_local_correlation(run: Callable, shape: tuple[int, int, int], radius: i
     share = numbers(*shape, seed=2).sigmoid() if shared else None
     similarity = LocalCorrelation.of(fixed.double(), radius, 0.05)
     expected = similarity.gradient(moving.double(), None if share is None else share.double())
-    images = (fixed, similarity.mean.float(), similarity.variance.float(), moving)
+    mean, variance = run("kernels.gpu.local_correlation.moments", fixed, radius)
+    close(mean, similarity.mean, 1e-6)
+    close(variance, similarity.variance, 3e-6)
+    images = (fixed, mean, variance, moving)
     found = run("kernels.gpu.local_correlation.gradient", *images, share, 0.05, 0.0005, radius)
     scale = float(expected.abs().max())
     close(found, expected, 1e-4 * scale)
+
+
+def test_warping_by_nothing_changes_nothing(run: Callable) -> None:
+    # Two equal volumes have to stay where they are; plain torch rounds, and asks first.
+    volume, still = numbers(2, *SHAPE), torch.zeros(3, *SHAPE)
+    assert torch.equal(run("kernels.gpu.warping.warp", volume, still, Border.REPLICATE), volume)
 
 
 def test_steps_and_longest_vectors(interpreter: InOtherProcess) -> None:
@@ -96,6 +105,7 @@ def test_every_kernel_serves_in_a_descent(interpreter: InOtherProcess) -> None:
     assert names == [
         "differences.along_gradients",
         "local_correlation.gradient",
+        "local_correlation.moments",
         "smoothing.gaussian",
         "vectors.go_on",
         "vectors.longest",
@@ -113,6 +123,7 @@ OPERATIONS = {
     "differences.along_gradients": (numbers(2, *SHAPE), numbers(2, *SHAPE)),
     "volume_damping.damp_volume_changes": (numbers(3, *SHAPE), 0.15, 0.1),
     "vectors.longest": (numbers(3, *SHAPE),),
+    "local_correlation.moments": (numbers(*SHAPE), 2),
     "local_correlation.gradient": (*(numbers(*SHAPE),) * 5, 0.05, 0.0005, 2),
 }
 

@@ -44,6 +44,8 @@ class LocalCorrelation:
     def of(cls, fixed: Tensor, radius: int, noise: float) -> LocalCorrelation:
         """Of an image (Z, Y, X), in a unit in which its values are not much larger than their differences."""
 
+        if (fast := fused("local_correlation.moments", fixed, radius)) is not None:
+            return cls(fixed, fast[0], fast[1], noise, radius)
         if compiles(fixed):
             return cls(fixed, *kernels.moments(fixed, radius), noise, radius)
 

@@ -1,4 +1,4 @@
-"""The derivative of the local correlation; the twin of what `refinement.local_correlation` does.
+"""Moments of windows and the derivative of their correlation; the twin of what `refinement.local_correlation` does.
 
 Windows are summed axis by axis, so that what is moved does not depend on their size; the last axis is summed by the
 pass that uses the sums.
@@ -14,6 +14,21 @@ from torch import Tensor
 from .launching import blocks, launch
 
 _BLOCK = 256
+
+
+def moments(image: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+    """Mean and variance of the windows of an image, all (Z, Y, X)."""
+    image = image.contiguous()
+    depth, height, width = image.shape
+    voxels = image.numel()
+    one, other = image.new_empty((2, 3, *image.shape))
+    mean, variance = torch.empty_like(image), torch.empty_like(image)
+    programs, block = blocks(one, _BLOCK)
+    common = {"RADIUS": radius, "BLOCK": block}
+    launch(_sum_moments, (programs,), image, image, one, depth, height * width, voxels, **common)
+    launch(_sum, (programs, 2), one, other, height, width, voxels, **common)
+    launch(_moments, (programs,), other, mean, variance, depth, height, width, voxels, **common)
+    return mean, variance
 
 
 def gradient(
@@ -131,6 +146,40 @@ def _sum(
 
 
 @triton.jit
+def _one_by_size(
+    place: tl.tensor, depth: tl.tensor, height: tl.tensor, width: tl.tensor, RADIUS: tl.constexpr
+) -> tl.tensor:
+    """1 / the voxels in the window around every place."""
+    line = place // width
+    by_size = _by_size(line // height, depth, RADIUS) * _by_size(line % height, height, RADIUS)
+    return by_size * _by_size(place % width, width, RADIUS)
+
+
+@triton.jit
+def _moments(
+    sums: tl.tensor,
+    mean: tl.tensor,
+    variance: tl.tensor,
+    depth: tl.tensor,
+    height: tl.tensor,
+    width: tl.tensor,
+    voxels: tl.tensor,
+    RADIUS: tl.constexpr,
+    BLOCK: tl.constexpr,
+) -> None:
+    """sums (3, Z, Y, X): of `_sum_moments`, along z and y; the last map does not count."""
+    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = place < voxels
+    by_size = _one_by_size(place, depth, height, width, RADIUS)
+    sums += place
+    average = _window(sums, place % width, width, 1, inside, RADIUS) * by_size
+    sums += voxels
+    square = _window(sums, place % width, width, 1, inside, RADIUS) * by_size
+    tl.store(mean + place, average, mask=inside)
+    tl.store(variance + place, square - average * average, mask=inside)
+
+
+@triton.jit
 def _coefficients(
     sums: tl.tensor,
     mean: tl.tensor,
@@ -152,10 +201,8 @@ def _coefficients(
     """
     place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = place < voxels
-    line = place // width
     column = place % width
-    by_size = _by_size(line // height, depth, RADIUS) * _by_size(line % height, height, RADIUS)
-    by_size *= _by_size(column, width, RADIUS)
+    by_size = _one_by_size(place, depth, height, width, RADIUS)
     sums += place
     average = _window(sums, column, width, 1, inside, RADIUS) * by_size
     sums += voxels
