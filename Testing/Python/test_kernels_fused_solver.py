@@ -93,6 +93,14 @@ def test_warping_of_what_cannot_be_trusted(run: Callable, border: Border, reach:
     close(found, expected.features, 1e-5)
 
 
+@pytest.mark.parametrize("border", list(Border))
+def test_what_is_warped_by_nothing_is_the_same_to_the_last_bit(run: Callable, border: Border) -> None:
+    level = known_level(numbers(2, *SHAPE), numbers(*SHAPE, seed=2) > -0.5)
+    arguments = (level.features, level.trust, torch.zeros(3, *SHAPE), border, 1e-6)
+    found, known = run("kernels.gpu.trusted_warping.warp", *arguments)
+    assert torch.equal(found, level.features) and torch.equal(known, level.trust)
+
+
 def test_half_a_voxel_from_what_cannot_be_trusted_is_trusted(run: Callable) -> None:
     trust = torch.ones(1, 2, 4, dtype=torch.bool)
     trust[..., 2:] = False

@@ -19,6 +19,7 @@ def warp(features: Tensor, trust: Tensor, displacement: Tensor, border: Border, 
 
     A voxel is trusted where half of what it draws on is inside and trusted. Its features are divided by how much they
     draw on trusted ones, at least `least`; elsewhere they are zero.
+    Where the displacement is zero everywhere, both are as they were to the last bit.
     """
     features, displacement = features.contiguous(), displacement.float().contiguous()
     channels, *sides = features.shape
@@ -114,13 +115,13 @@ def _warp(
     drawn = inside & trusted & near_z & near_y & near_x
     row00, row01 = (z0 * height + y0) * width, (z0 * height + y1) * width
     row10, row11 = (z1 * height + y0) * width, (z1 * height + y1) * width
-    weight = tl.maximum(weight, least)
+    factor = tl.where(weight == 1.0, 1.0, 1.0 / tl.maximum(weight, least))  # dividing by 1 need not be exact on a GPU
     for _ in range(channels):
         v00 = wx0 * tl.load(features + row00 + x0, drawn, 0.0) + wx1 * tl.load(features + row00 + x1, drawn, 0.0)
         v01 = wx0 * tl.load(features + row01 + x0, drawn, 0.0) + wx1 * tl.load(features + row01 + x1, drawn, 0.0)
         v10 = wx0 * tl.load(features + row10 + x0, drawn, 0.0) + wx1 * tl.load(features + row10 + x1, drawn, 0.0)
         v11 = wx0 * tl.load(features + row11 + x0, drawn, 0.0) + wx1 * tl.load(features + row11 + x1, drawn, 0.0)
         value = wz0 * (wy0 * v00 + wy1 * v01) + wz1 * (wy0 * v10 + wy1 * v11)
-        tl.store(result + place, value / weight, mask=inside)
+        tl.store(result + place, value * factor, mask=inside)
         features += stride
         result += voxels
