@@ -130,7 +130,9 @@ def compiled(operation: str, capability: int, *arguments: Any) -> int:
 
     def compile_only(kernel: Any, grid: tuple[int, ...], *given: Any, **constants: Any) -> None:
         names = [name for name in kernel.arg_names if name not in constants]
-        ones = {name: 1 for name, value in zip(names, given, strict=True) if type(value) is int and value == 1}
+        fixed = {parameter.name for parameter in kernel.params if not parameter.do_not_specialize}
+        integers = {name: value for name, value in zip(names, given, strict=True) if isinstance(value, int)}
+        ones = {name: 1 for name, value in integers.items() if name in fixed and value == 1}
         constants |= ones  # As Triton does when it launches.
         signature = {name: _triton_type(value) for name, value in zip(names, given, strict=True)}
         signature |= dict.fromkeys(constants, "constexpr")
@@ -142,6 +144,25 @@ def compiled(operation: str, capability: int, *arguments: Any) -> int:
         module.launch = compile_only
     call(f"kernels.gpu.{operation}", *arguments)
     return min(sizes)
+
+
+def variants(operation: str, calls: list[Any]) -> int:
+    """How often Triton compiles for `calls`, lists of arguments of `operation`: anew for integers that are 1 or
+    divisible by 16, unless told not to.
+    """
+    found = set()
+
+    def note(kernel: Any, grid: tuple[int, ...], *given: Any, **constants: Any) -> None:
+        free = {parameter.name for parameter in kernel.params if not parameter.do_not_specialize}
+        named = zip(kernel.arg_names, given, strict=False)
+        kinds = [(v == 1, v % 16 == 0) for name, v in named if isinstance(v, int) and name in free]
+        found.add((kernel.arg_names[0], *kinds, *constants.items()))
+
+    for module in _kernel_modules():
+        module.launch = note
+    for arguments in calls:
+        call(f"kernels.gpu.{operation}", *arguments)
+    return len(found)
 
 
 def _kernel_modules() -> list[Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from fused_support import InOtherProcess, channels_far_apart, compiled, solved
+from fused_support import InOtherProcess, channels_far_apart, compiled, solved, variants
 from torch import Tensor
 from VoxelOptRegistrationLib.fields.sampling import gather_sample, identity_grid
 from VoxelOptRegistrationLib.kernels.runtime import SWITCH
@@ -177,6 +177,22 @@ OPERATIONS = {
     "coupling.best_displacement": (numbers(27, *SHAPE), candidate_displacements(1), numbers(3, *SHAPE), 1.0, Ties.SUM),
     "filtering.smooth": (numbers(1, *SHAPE).half(), numbers(*SHAPE), 1, Border.REPLICATE),
 }
+
+
+def test_sizes_compile_nothing_anew(compiler: InOtherProcess) -> None:
+    calls: dict[str, list[tuple]] = {}
+    for size in [(9, 7, 11), (16, 32, 48), (1, 16, 5)]:
+        volume, field, weights = numbers(1, *size), numbers(3, *size), numbers(*size)
+        calls.setdefault("warping.warp", []).append((volume, field, Border.ZERO))
+        calls.setdefault("filtering.smooth", []).append((field, weights, 1, Border.ZERO))
+        calls.setdefault("matching.scores", []).append(
+            (volume, volume, candidate_displacements(1), None, None, Border.ZERO, False)
+        )
+        calls.setdefault("pyramid.halve", []).append((volume, (True, True, True)))
+        calls.setdefault("jacobian.smallest_cell_determinant", []).append((field,))
+    assert {operation: compiler.run(variants, operation, each) for operation, each in calls.items()} == dict.fromkeys(
+        calls, 1
+    )
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

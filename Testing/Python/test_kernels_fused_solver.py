@@ -143,7 +143,7 @@ def test_every_kernel_serves_in_a_solve(interpreter: InOtherProcess) -> None:
     image, trust = numbers(8, 8, 8), torch.ones(8, 8, 8, dtype=torch.bool)
     trust[:, :2] = False
     options = VoxelOptOptions(
-        levels=2, couplings=(0.1,), prefilter_passes=1, passes=1, squarings=1, inverse_consistency=False
+        levels=2, couplings=(0.1,), prefilter_passes=0, passes=1, squarings=1, inverse_consistency=False
     )
     arguments = (image, image.roll(1, 2), trust, FeatureOptions(), options)
     found, names = interpreter.run(served, matched, *arguments)

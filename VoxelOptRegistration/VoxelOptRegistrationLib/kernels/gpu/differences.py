@@ -6,7 +6,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .launching import blocks, launch
+from .launching import blocks, kernel, launch
 
 _BLOCK = 256
 
@@ -49,7 +49,7 @@ def gradient(
     return along_z, along_y, along_x
 
 
-@triton.jit
+@kernel
 def _along_gradients(
     weights: tl.tensor,
     maps: tl.tensor,

@@ -8,7 +8,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ...options import Border
-from .launching import blocks, launch
+from .launching import blocks, kernel, launch
 
 _BLOCK = 128
 _MOST_SLICES = 16
@@ -98,7 +98,7 @@ def _three(
     return first.to(tl.float32), centre.to(tl.float32), last.to(tl.float32)
 
 
-@triton.jit
+@kernel
 def _pass(
     source: tl.tensor,
     side: tl.tensor,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from .differences import gradient
-from .launching import blocks, launch
+from .launching import blocks, kernel, launch
 
 _BLOCK = 256
 
@@ -27,12 +29,12 @@ def smallest_cell_determinant(displacement: Tensor) -> Tensor:
     return _determinants(_smallest, displacement)
 
 
-def _determinants(kernel: triton.JITFunction, displacement: Tensor, *numbers: float, **constants: bool) -> Tensor:
+def _determinants(determinant: Any, displacement: Tensor, *numbers: float, **constants: bool) -> Tensor:
     displacement = displacement.contiguous()
     result = displacement.new_empty(displacement.shape[1:])
     programs, block = blocks(displacement, _BLOCK)
     sizes = (*result.shape, result.numel())
-    launch(kernel, (programs,), displacement, result, *sizes, *numbers, **constants, BLOCK=block)
+    launch(determinant, (programs,), displacement, result, *sizes, *numbers, **constants, BLOCK=block)
     return result
 
 
@@ -53,7 +55,7 @@ def _determinant(
     return zz * (yy * xx - yx * xy) - zy * (yz * xx - yx * xz) + zx * (yz * xy - yy * xz)
 
 
-@triton.jit
+@kernel
 def _central(
     displacement: tl.tensor,
     result: tl.tensor,
@@ -105,7 +107,7 @@ def _sided_differences(
     return z0, z1, y0, y1, x0, x1
 
 
-@triton.jit
+@kernel
 def _smallest(
     displacement: tl.tensor,
     result: tl.tensor,

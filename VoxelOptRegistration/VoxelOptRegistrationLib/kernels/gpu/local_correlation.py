@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .launching import blocks, launch
+from .launching import blocks, kernel, launch
 
 _BLOCK = 256
 
@@ -94,7 +94,7 @@ def _by_size(index: tl.tensor, size: tl.tensor, RADIUS: tl.constexpr) -> tl.tens
     return 1.0 / tl.maximum(near, 1).to(tl.float32)
 
 
-@triton.jit
+@kernel
 def _sum_moments(
     fixed: tl.tensor,
     moving: tl.tensor,
@@ -127,7 +127,7 @@ def _sum_moments(
     tl.store(result, products, mask=inside)
 
 
-@triton.jit
+@kernel
 def _sum(
     source: tl.tensor,
     result: tl.tensor,
@@ -155,7 +155,7 @@ def _one_by_size(
     return by_size * _by_size(place % width, width, RADIUS)
 
 
-@triton.jit
+@kernel
 def _moments(
     sums: tl.tensor,
     mean: tl.tensor,
@@ -179,7 +179,7 @@ def _moments(
     tl.store(variance + place, square - average * average, mask=inside)
 
 
-@triton.jit
+@kernel
 def _coefficients(
     sums: tl.tensor,
     mean: tl.tensor,
@@ -223,7 +223,7 @@ def _coefficients(
     tl.store(result, (slope * fixed_average - average * curve) * by_size, mask=inside)
 
 
-@triton.jit
+@kernel
 def _rise(
     sums: tl.tensor,
     fixed: tl.tensor,

@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .launching import blocks, launch
+from .launching import blocks, kernel, launch
 
 _BLOCK = 256
 
@@ -80,7 +80,7 @@ def _put(
     return result + voxels
 
 
-@triton.jit
+@kernel
 def _describe(
     image: tl.tensor,
     average: tl.tensor,

@@ -6,7 +6,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .launching import blocks, launch
+from .launching import blocks, kernel, launch
 
 _BLOCK = 256
 
@@ -58,7 +58,7 @@ def _tap(index: tl.tensor, size: tl.tensor, tap: tl.constexpr, HALVED: tl.conste
     return fine, weight
 
 
-@triton.jit
+@kernel
 def _halve(
     volume: tl.tensor,
     result: tl.tensor,
@@ -108,7 +108,7 @@ def _between(index: tl.tensor, size: tl.tensor, DOUBLED: tl.constexpr) -> tl.ten
     return first, second, share
 
 
-@triton.jit
+@kernel
 def _double(
     coarse: tl.tensor,
     result: tl.tensor,

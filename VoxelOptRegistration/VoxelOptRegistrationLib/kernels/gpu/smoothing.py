@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
-import triton
 import triton.language as tl
 from torch import Tensor
 
-from .launching import blocks, launch
+from .launching import blocks, kernel, launch
 
 _BLOCK = 256
 _LEAST_SIGMA = 0.05
@@ -32,7 +31,7 @@ def gaussian(volume: Tensor, sigma: float, weights: list[float]) -> Tensor:
     return source
 
 
-@triton.jit
+@kernel
 def _convolve(
     source: tl.tensor,
     result: tl.tensor,

@@ -8,7 +8,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ...options import Border
-from .launching import blocks, launch
+from .launching import blocks, kernel, launch
 from .warping import ends
 
 _BLOCK = 256
@@ -77,7 +77,7 @@ def _pulled_share(
     return wz0 * first + wz1 * second
 
 
-@triton.jit
+@kernel
 def _warp(
     features: tl.tensor,
     trust: tl.tensor,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import triton
 import triton.language as tl
 from torch import Tensor
 
 from .differences import gradient
 from .jacobian import log_determinant
-from .launching import blocks, launch
+from .launching import blocks, kernel, launch
 
 _BLOCK = 256
 
@@ -26,7 +25,7 @@ def damp_volume_changes(displacement: Tensor, rate: float, least: float) -> Tens
     return result
 
 
-@triton.jit
+@kernel
 def _moved_along_gradient(
     displacement: tl.tensor,
     values: tl.tensor,

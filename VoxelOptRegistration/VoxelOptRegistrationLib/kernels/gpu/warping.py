@@ -7,7 +7,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ...options import Border
-from .launching import blocks, launch
+from .launching import blocks, kernel, launch
 
 _BLOCK = 256
 
@@ -60,7 +60,7 @@ def ends(position: tl.tensor, size: tl.tensor, REPLICATE: tl.constexpr) -> tl.te
     return tl.maximum(low, 0), tl.minimum(low + 1, size - 1), low_weight, high_weight, near | REPLICATE
 
 
-@triton.jit
+@kernel
 def _warp(
     volume: tl.tensor,
     displacement: tl.tensor,
