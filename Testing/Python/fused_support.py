@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -10,9 +11,11 @@ from inspect import isfunction
 from multiprocessing import get_context
 from pkgutil import iter_modules
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
+from device_work import OnDevice
 
 PACKAGE = "VoxelOptRegistrationLib"
 
@@ -102,6 +105,41 @@ def _recorded(operation: Any, names: set[str]) -> Any:
         return result
 
     return recorded
+
+
+def watched_level(fixed: torch.Tensor, moving: torch.Tensor, trust: torch.Tensor, options: Any) -> tuple[int, int]:
+    """What a level step launches, and what else is launched for its level; raises where the host reads or feeds.
+
+    Kernels are counted, not run: nobody waits for their numbers.
+    """
+    from VoxelOptRegistrationLib.fields.algebra import compose
+    from VoxelOptRegistrationLib.kernels import runtime
+    from VoxelOptRegistrationLib.solvers.candidates import candidate_displacements
+    from VoxelOptRegistrationLib.solvers.driver import known_level, warped_level
+    from VoxelOptRegistrationLib.solvers.pyramid import upsample_displacement
+    from VoxelOptRegistrationLib.solvers.voxelopt import level_step
+
+    launches = []
+
+    def launch(kernel: Any, *arguments: Any, **constants: Any) -> None:
+        launches.append(kernel)
+
+    levels = known_level(fixed, None), known_level(moving, trust)
+    candidates, total = candidate_displacements(options.search_radius), torch.zeros(3, *trust.shape)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(patch.object(runtime, "numba_serves", lambda: False))
+        for module in _kernel_modules():
+            stack.enter_context(patch.object(module, "launch", launch))
+        with OnDevice("cpu") as watch:
+            level_step(*levels, candidates, options)
+        step = len(launches) + watch.launches.total()
+        launches.clear()
+        with OnDevice("cpu") as watch:
+            warped_level(levels[1], total, options.border)
+            compose(total, total, options.border)
+            sides = tuple(2 * side for side in trust.shape)
+            upsample_displacement(total, sides, (True, True, True), options)
+        return step, len(launches) + watch.launches.total()
 
 
 def channels_far_apart() -> list[float]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from fused_support import InOtherProcess, channels_far_apart, compiled, solved, variants
+from fused_support import InOtherProcess, channels_far_apart, compiled, solved, variants, watched_level
 from torch import Tensor
 from VoxelOptRegistrationLib.fields.sampling import gather_sample, identity_grid
 from VoxelOptRegistrationLib.kernels.runtime import SWITCH
@@ -69,6 +69,12 @@ def test_warping_by_what_is_not_a_number_stays_inside_the_memory(run: Callable, 
     displacement = torch.full((3, *SHAPE), math.nan)
     displacement[:, 4:] = math.inf
     assert run("kernels.gpu.warping.warp", numbers(1, *SHAPE), displacement, border).isfinite().all()
+
+
+@pytest.mark.parametrize("border", list(Border))
+def test_warping_by_nothing_changes_nothing(run: Callable, border: Border) -> None:
+    volume = numbers(2, *SHAPE)
+    assert torch.equal(run("kernels.gpu.warping.warp", volume, torch.zeros(3, *SHAPE), border), volume)
 
 
 @pytest.mark.parametrize("border", list(Border))
@@ -165,6 +171,15 @@ def test_a_whole_solve(interpreter: InOtherProcess) -> None:
     expected = solve(fixed, moving, options, moving_trust=trust).displacement
     assert expected.abs().max() > 0.5
     close(found, expected, 1e-4)
+
+
+@pytest.mark.parametrize("options", [VoxelOptOptions(), VoxelOptOptions(search_radius=2, half_scores=True)])
+def test_a_level_neither_reads_from_the_device_nor_feeds_it(interpreter: InOtherProcess, options) -> None:
+    trust = torch.ones(6, 6, 6, dtype=torch.bool)
+    volumes = numbers(2, 6, 6, 6), numbers(2, 6, 6, 6, seed=1)
+    step, around = interpreter.run(watched_level, *volumes, trust, options)
+    assert 50 < step <= 56  # `kernels.graphs` reckons with 55
+    assert around == 3
 
 
 OPERATIONS = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from .devices import choose_device
 from .errors import OutOfMemory
 from .images.grid import Grid
+from .kernels.graphs import release_graphs
 from .memory_plan import Budget, Plan, coarser, make_plan
 from .resources import give_back
 from .solvers.solution import Solution
@@ -52,6 +53,7 @@ def solve_within_memory(problem: Problem, plan: Plan, clock: Stopwatch) -> Solve
                 tries = 0
             said = error.text
         # Outside the handler: the error's traceback holds what the computation had in memory.
+        release_graphs()
         give_back()
         tries += 1
         problem, plan = _smaller(problem, plan) if tries > 1 else _on_processor(asked)

@@ -15,6 +15,7 @@ from .fields.folds import make_invertible
 from .fields.resizing import resize_displacement
 from .images.displacement import displacement_image, total_displacement
 from .images.grid import Grid
+from .kernels.memory_reuse import reused_memory
 from .memory_plan import COMPOSED_STEPS, Plan
 from .options import Settings
 from .progress import Watcher
@@ -103,6 +104,7 @@ def solve_problem(problem: Problem, plan: Plan, clock: Stopwatch) -> tuple[Solut
     return Solution(field, backward, evidence, stiffness).on_processor(), work
 
 
+@reused_memory()
 def _stepped(problem: Problem, plan: Plan, field: Tensor) -> tuple[Tensor, Grid]:
     """The displacement after the composed steps on every stage's grid, and the last one."""
     options, watcher = problem.settings.descent, problem.watcher

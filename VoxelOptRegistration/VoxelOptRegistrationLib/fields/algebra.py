@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..kernels.composition import add_pulled
-from ..kernels.runtime import compiles, fused
+from ..kernels.runtime import compiles, fused, reads_freely
 from ..options import Border
 from .sampling import warp
 
@@ -28,14 +28,17 @@ def _add_pulled(outer: Tensor, inner: Tensor, own: float, pulled: float, border:
     return inner + found if own == pulled == 1.0 else own * inner + pulled * found
 
 
-def exponential(velocity: Tensor, squarings: int = 0, border: Border = Border.REPLICATE) -> Tensor:
+def exponential(
+    velocity: Tensor, squarings: int = 0, border: Border = Border.REPLICATE, bound: float | None = None
+) -> Tensor:
     """Displacement (3, Z, Y, X) of the flow of a stationary `velocity` (3, Z, Y, X) for unit time, voxels.
 
     Scaling and squaring (Arsigny et al., MICCAI 2006). `squarings` 0 takes as many as bring the first step below 1/16
-    voxel, at least 4.
+    voxel, at least 4. bound: what no component exceeds, voxels, where that is known; it is taken for the largest one
+    where reading that off the device would make the host wait.
     """
     if squarings == 0:
-        largest = float(velocity.abs().max())
+        largest = float(velocity.abs().max()) if bound is None or reads_freely(velocity) else bound
         if largest == 0.0:
             return torch.zeros_like(velocity)
         squarings = max(4, math.ceil(math.log2(largest * 16.0)))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from .memory_reuse import empty
 from .runtime import arrays, in_slabs
 
 
@@ -12,7 +12,7 @@ def add_pulled(outer: Tensor, inner: Tensor, own: float = 1.0, pulled: float = 1
     """own * inner(x) + pulled * outer(x + inner(x)), all (3, Z, Y, X) on one grid, voxels, replicate borders."""
     from .loops import composition
 
-    result = torch.empty_like(inner, memory_format=torch.contiguous_format)
+    result = empty(inner.shape)
     o, i, r = arrays(outer, inner, result)
     real = r.dtype.type
     in_slabs(composition.add_pulled, inner.shape[1:], o, i, real(own), real(pulled), r)

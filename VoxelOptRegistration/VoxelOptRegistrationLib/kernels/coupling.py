@@ -7,6 +7,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .memory_reuse import empty
 from .runtime import arrays, in_slabs, written
 
 
@@ -16,7 +17,7 @@ def best_displacement(scores: Tensor, candidates: Tensor, smooth: Tensor | None,
 
     known = torch.zeros((3, *scores.shape[1:])) if smooth is None else smooth
     linear = torch.cat([2.0 * coupling * candidates, -coupling * candidates.square().sum(dim=1, keepdim=True)], dim=1)
-    result = torch.empty_like(known, memory_format=torch.contiguous_format)
+    result = empty(known.shape)
     s, u, r = (array.reshape(*array.shape[:2], -1) for array in (*arrays(scores, known), *written(result)))
     in_slabs(loops.choose, scores.shape[1:], s, u, *arrays(linear, candidates), r)
     return result
@@ -26,7 +27,7 @@ def parabola_peaks(scores: Tensor, smooth: Tensor, coupling: float, least_curvat
     """The displacement (3, Z, Y, X) of one coupled iteration of `solvers.subvoxel`; scores (7, Z, Y, X)."""
     from .loops import coupling as loops
 
-    result = torch.empty_like(smooth, memory_format=torch.contiguous_format)
+    result = empty(smooth.shape)
     s, u, r = (array.reshape(*array.shape[:2], -1) for array in (*arrays(scores, smooth), *written(result)))
     real = s.dtype.type
     in_slabs(loops.find_peaks, scores.shape[1:], s, u, real(coupling), real(least_curvature), r)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from .memory_reuse import empty
 from .runtime import arrays, in_slabs
 
 
@@ -12,7 +13,7 @@ def along_gradients(weights: Tensor, maps: Tensor) -> Tensor:
     """Sum over channels of `weights` times the gradient of `maps`, both (C, Z, Y, X): (3, Z, Y, X)."""
     from .loops import differences
 
-    result = maps.new_empty((3, *maps.shape[1:]))
+    result = empty((3, *maps.shape[1:]))
     in_slabs(differences.along_gradients, maps.shape[1:], *arrays(weights, maps, result))
     return result
 
@@ -21,7 +22,7 @@ def moved_along_gradient(displacement: Tensor, values: Tensor, rate: float) -> T
     """displacement (3, Z, Y, X) + rate times the gradient of `values` (Z, Y, X)."""
     from .loops import differences
 
-    result = displacement.new_empty(displacement.shape)
+    result = empty(displacement.shape)
     field, slope, moved = arrays(displacement, values, result)
     in_slabs(differences.moved_along_gradient, values.shape, field, slope, np.float32(rate), moved)
     return result

@@ -6,6 +6,7 @@ import math
 
 from torch import Tensor
 
+from .memory_reuse import empty
 from .runtime import arrays, in_slabs
 
 
@@ -14,7 +15,7 @@ def entropies(scores: Tensor, sharpness: float) -> Tensor:
     from .loops import entropy
 
     count, depth, *plane = scores.shape
-    result = scores.new_empty((depth, *plane))
+    result = empty((depth, *plane))
     s, e = arrays(scores, result)
     real = s.dtype.type
     uniform = real(math.log(count))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..options import Border
+from .memory_reuse import empty
 from .runtime import arrays, in_slabs
 
 _FEW_CHANNELS = 3
@@ -26,7 +27,7 @@ def smooth(volume: Tensor, side: tuple[Tensor, Tensor, Tensor], border: Border, 
     volume = volume.contiguous()
     channels, depth, height, width = volume.shape
     parts = 1 if channels > _FEW_CHANNELS else max(1, min(depth // _THINNEST_PART, torch.get_num_threads()))
-    result = volume if parts == 1 else torch.empty_like(volume)
+    result = volume if parts == 1 else empty(volume.shape)
     flat = [array.reshape(*array.shape[:-2], -1) for array in arrays(volume, *side, result)]
     shape = (channels * parts, depth // parts, height * width)
     replicate = border is Border.REPLICATE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from .memory_reuse import empty
 from .runtime import arrays, in_slabs
 
 
@@ -12,7 +13,7 @@ def halve(volume: Tensor, axes: tuple[bool, bool, bool]) -> Tensor:
     from .loops import halving
 
     shape = [(n + 1) // 2 if halved else n for n, halved in zip(volume.shape[1:], axes, strict=True)]
-    result = volume.new_empty((len(volume), *shape))
+    result = empty((len(volume), *shape))
     for channel, coarse in zip(*arrays(volume, result), strict=True):
         in_slabs(halving.halve, coarse.shape, channel, *axes, coarse)
     return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from .memory_reuse import empty
 from .runtime import arrays, in_slabs
 
 
@@ -12,7 +13,7 @@ def jacobian_determinant(displacement: Tensor) -> Tensor:
     """det(I + du/dx) of (3, Z, Y, X) by central differences, (Z, Y, X)."""
     from .loops import jacobian
 
-    result = displacement.new_empty(displacement.shape[1:])
+    result = empty(displacement.shape[1:])
     in_slabs(jacobian.determinants, result.shape, *arrays(displacement, result))
     return result
 
@@ -31,6 +32,6 @@ def smallest_cell_determinant(displacement: Tensor) -> Tensor:
     """The smallest determinant at the corners of every voxel's cells, (Z, Y, X), of (3, Z, Y, X)."""
     from .loops import jacobian
 
-    result = displacement.new_empty(displacement.shape[1:])
+    result = empty(displacement.shape[1:])
     in_slabs(jacobian.smallest_determinants, result.shape, *arrays(displacement, result))
     return result

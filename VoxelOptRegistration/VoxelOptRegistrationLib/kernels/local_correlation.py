@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .memory_reuse import empty
 from .runtime import arrays, in_slabs
 
 
@@ -15,7 +16,7 @@ def moments(image: Tensor, radius: int) -> tuple[Tensor, Tensor]:
     """Mean and variance of the windows of an image, all (Z, Y, X)."""
     from .loops import local_correlation
 
-    mean, variance = image.new_empty((2, *image.shape))
+    mean, variance = empty((2, *image.shape))
     values, *results = arrays(image, mean, variance)
     in_slabs(local_correlation.moments, image.shape, values, radius, *results)
     return mean, variance
@@ -34,8 +35,8 @@ def gradient(
     """Derivative by the values of `moving`, (Z, Y, X); windows where their variance is at most `least` do not count."""
     from .loops import local_correlation
 
-    terms = fixed.new_empty((3, *fixed.shape))
-    result = fixed.new_empty(fixed.shape)
+    terms = empty((3, *fixed.shape))
+    result = empty(fixed.shape)
     shares = torch.empty((0, 0, 0)) if share is None else share
     numbers = (np.float32(noise), np.float32(least))
     images = arrays(fixed, mean, variance, moving)

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .memory_reuse import empty
 from .runtime import arrays, in_slabs
 
 _CHUNK_VOXELS = 1 << 13
@@ -20,8 +21,8 @@ def mind_ssc(image: Tensor, offsets: np.ndarray, radius: int, dilation: int, flo
     from .loops import mind
 
     padded = F.pad(image[None, None], (dilation,) * 6, mode="replicate")[0, 0]
-    descriptor = image.new_empty((len(offsets), *image.shape))
-    variance = torch.empty_like(descriptor[0])
+    descriptor = empty((len(offsets), *image.shape))
+    variance = empty(descriptor[0].shape)
     in_slabs(mind.distances, image.shape, *arrays(padded), offsets + dilation, radius, *arrays(descriptor, variance))
     average = variance.mean()
     variance = variance.clamp_(min=average * floor, max=average * 1000).clamp_min_(torch.finfo(image.dtype).tiny)

@@ -53,6 +53,11 @@ def fuses(*tensors: Tensor | None) -> bool:
     )
 
 
+def reads_freely(tensor: Tensor) -> bool:
+    """Whether reading a number off the tensor makes nobody wait: on the CPU, where that does not stand in for a GPU."""
+    return tensor.device.type == "cpu" and not triton_serves(tensor.device)
+
+
 def fused(operation: str, *arguments: Any) -> Any:
     """What `operation`, "module.function" of the package `gpu`, makes of `arguments`; None where plain torch has to.
 

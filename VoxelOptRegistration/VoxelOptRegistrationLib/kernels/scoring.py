@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..options import Border
+from .memory_reuse import empty
 from .runtime import arrays, in_slabs, written
 
 
@@ -14,7 +15,7 @@ def score_candidates(
     """Scores (K, Z, Y, X): minus `weight` times the channels' sum of |moving(x + d) - fixed(x)|, or of its square."""
     from .loops import scoring
 
-    scores = fixed.new_empty((len(candidates), *fixed.shape[1:]))
+    scores = empty((len(candidates), *fixed.shape[1:]))
     f, m, d, s = arrays(fixed, moving, candidates.long(), scores)
     replicate = border is Border.REPLICATE
     in_slabs(scoring.score_candidates, fixed.shape[1:], f, m, d, s.dtype.type(weight), squared, replicate, s)

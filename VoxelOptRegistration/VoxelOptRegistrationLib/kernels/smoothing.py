@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from .memory_reuse import empty
 from .runtime import arrays, in_slabs
 
 
@@ -11,6 +12,6 @@ def convolve(volume: Tensor, weights: list[float]) -> Tensor:
     """volume (C, Z, Y, X) convolved along every axis with `weights` at 0, 1, 2, ... voxels, replicate borders."""
     from .loops import smoothing
 
-    result = volume.new_empty(volume.shape)
+    result = empty(volume.shape)
     in_slabs(smoothing.smooth, volume.shape[1:], *arrays(volume, volume.new_tensor(weights), result))
     return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from .memory_reuse import empty
 from .runtime import arrays, in_slabs, written
 
 
@@ -12,7 +13,7 @@ def longest(vectors: Tensor) -> float:
     """Length of the longest vector of (3, Z, Y, X)."""
     from .loops import vectors as loops
 
-    squares = vectors.new_empty(vectors.shape[1])
+    squares = empty((vectors.shape[1],))
     in_slabs(loops.largest_squares, vectors.shape[1:], *arrays(vectors, squares))
     return float(squares.max()) ** 0.5
 
@@ -21,7 +22,7 @@ def go_on(speed: Tensor, momentum: float, update: Tensor, share: float) -> float
     """speed = momentum speed + share update in place, both (3, Z, Y, X); returns the length of its longest vector."""
     from .loops import vectors as loops
 
-    squares = speed.new_empty(speed.shape[1])
+    squares = empty((speed.shape[1],))
     step, into, result = *arrays(update), *written(speed, squares)
     in_slabs(loops.go_on, speed.shape[1:], step, np.float32(share), np.float32(momentum), into, result)
     return float(squares.max()) ** 0.5

@@ -20,7 +20,9 @@ class VoxelOptOptions:
     sigma_low, sigma_high: Gaussian standard deviation at entropy 0 and 1, voxels; three taps per axis.
     passes: filter passes after every step; prefilter_passes: the same on the scores.
     half_scores: keep scores as float16 where fused GPU kernels serve, half the memory; arithmetic stays float32.
-    squarings: scaling-and-squaring steps; 0 chooses them from the largest displacement.
+    squarings: scaling-and-squaring steps; 0 chooses them from the largest displacement, on a GPU the largest possible.
+    graphs: replay small levels as CUDA graphs where volumes of one size come again, as in a batch. Off, because only
+    what is not used cannot go wrong: replays are compared with the eager result at first, not for ever.
     subvoxel_rounds: rounds at the finest level that move by fractions of a voxel.
     smoothing, ties, entropy_scale, border: see their types.
     low_pass: low-pass before decimation. exact_scale: displacements scale by the true ratio of the grids.
@@ -39,6 +41,7 @@ class VoxelOptOptions:
     passes: int = 5
     prefilter_passes: int = 3
     half_scores: bool = False
+    graphs: bool = False
     squarings: int = 0
     subvoxel_rounds: int = 1
     smoothing: Smoothing = Smoothing.ADAPTIVE

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from ..fields.algebra import compose
 from ..fields.smoothing import gaussian_smooth
 from ..fields.volume_damping import damp_volume_changes
 from ..kernels import vectors
+from ..kernels.memory_reuse import reused_memory
 from ..kernels.runtime import compiles, fused
 from ..options import DescentOptions
 from .forces import Force
@@ -23,6 +25,7 @@ _LONGEST_STEP = 1.5
 """Of an update with its momentum, voxels: the smoothness of updates holds folds off for about as far."""
 
 
+@reused_memory()
 def descend(
     displacement: Tensor,
     force: Force,
@@ -47,7 +50,7 @@ def descend(
         if options.momentum > 0.0:
             speed = update.new_zeros(update.shape) if speed is None else speed
             longest = _go_on(speed, options.momentum, update, share)
-            update = speed if longest <= _LONGEST_STEP else speed * (_LONGEST_STEP / longest)
+            torch.mul(speed, min(1.0, _LONGEST_STEP / longest), out=update)
         else:
             update.mul_(share)
         displacement = compose(displacement, update)

@@ -9,6 +9,7 @@ from torch import Tensor
 from ..fields.algebra import compose, make_inverse_consistent
 from ..fields.folds import make_invertible
 from ..fields.sampling import identity_grid, sample
+from ..kernels.memory_reuse import reused_memory
 from ..options import Border, ConvexAdamOptions
 from .boxes import box_smooth
 from .candidates import candidate_displacements, squared_difference_scores
@@ -22,6 +23,7 @@ _SMOOTHED_SCORES = 16
 """Candidates whose scores are smoothed at once: the memory that this takes beside the scores themselves."""
 
 
+@reused_memory()
 def solve(
     fixed: Tensor,
     moving: Tensor,

@@ -11,6 +11,13 @@ from ..options import Ties
 from .candidates import slabs
 
 
+def longest_component(radius: int, ties: Ties) -> float:
+    """What no component of `best_displacement` exceeds among all candidates within `radius`, voxels: the sum of ties
+    is longest where all candidates that lead one way tie.
+    """
+    return float(radius if ties is Ties.CENTRE else (2 * radius + 1) ** 2 * radius * (radius + 1) // 2)
+
+
 def best_displacement(
     scores: Tensor, candidates: Tensor, ties: Ties, smooth: Tensor | None = None, coupling: float = 0.0
 ) -> Tensor:

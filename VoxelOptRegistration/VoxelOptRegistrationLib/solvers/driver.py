@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from ..fields.algebra import compose
 from ..fields.sampling import warp
-from ..kernels.runtime import fused
+from ..kernels.runtime import fused, fuses, reads_freely
 from ..options import Border
 from .pyramid import PyramidOptions, Shape, downsample, upsample_displacement
 
@@ -60,7 +61,7 @@ def averaged_level(level: Level, average: Callable[[Tensor], Tensor]) -> Level:
     if level.trust is None:
         return Level(features, None)
     share = average(level.trust[None].to(features.dtype))
-    return known_level(features.div_(share.clamp_min(_LEAST_SHARE)), share[0] >= 0.5)
+    return _divided(features, share, share[0] >= 0.5)
 
 
 def coarse_to_fine(
@@ -98,9 +99,23 @@ def to_finest(field: Tensor, index: int, levels: list[Level], plan: list[Axes], 
 
 
 def warped_level(level: Level, displacement: Tensor, border: Border) -> Level:
-    """The level pulled through `displacement` (3, Z, Y, X); a voxel is trusted where most of what it draws on is."""
-    if not bool(displacement.any()):
-        return level
+    """The level pulled through `displacement` (3, Z, Y, X); a voxel is trusted where most of what it draws on is.
+
+    Where the displacement is zero everywhere, it is the level to the last bit.
+    """
+    if reads_freely(displacement):
+        return _pulled(level, displacement, border) if bool(displacement.any()) else level
+    pulled = _pulled(level, displacement, border)
+    if fuses(level.features, displacement):
+        return pulled  # Kernels leave what is pulled by nothing as it is; torch, which scales its coordinates, may not.
+    moved = displacement.any()
+    features = torch.where(moved, pulled.features, level.features)
+    if level.trust is None or pulled.trust is None:
+        return Level(features, None)
+    return Level(features, torch.where(moved, pulled.trust, level.trust))
+
+
+def _pulled(level: Level, displacement: Tensor, border: Border) -> Level:
     if level.trust is not None:
         given = (level.features, level.trust, displacement, border, _LEAST_SHARE)
         if (fast := fused("trusted_warping.warp", *given)) is not None:
@@ -111,7 +126,12 @@ def warped_level(level: Level, displacement: Tensor, border: Border) -> Level:
     trust = level.trust[None].to(features.dtype)
     share = warp(trust, displacement, Border.ZERO)
     weight = share if border is Border.ZERO else warp(trust, displacement, border)
-    return known_level(features.div_(weight.clamp_min(_LEAST_SHARE)), share[0] >= 0.5)
+    return _divided(features, weight, share[0] >= 0.5)
+
+
+def _divided(features: Tensor, weight: Tensor, trust: Tensor) -> Level:
+    """The level of features (C, Z, Y, X), written over, by the weight (1, Z, Y, X) of what they are sums of."""
+    return Level(features.div_(torch.where(trust, weight.clamp_min(_LEAST_SHARE), torch.inf)), trust)
 
 
 def _shape(level: Level) -> Shape:

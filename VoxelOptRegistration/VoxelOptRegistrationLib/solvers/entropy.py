@@ -28,9 +28,7 @@ def scaled_entropy(entropy: Tensor, count: int, scale: EntropyScale) -> Tensor:
     if scale is EntropyScale.CANDIDATES:
         return entropy.div_(math.log(count)).clamp_(0.0, 1.0)
     low, high = entropy.amin(), entropy.amax()
-    if float(high) <= float(low):
-        return torch.ones_like(entropy)
-    return (entropy - low) / (high - low)
+    return ((entropy - low) / (high - low)).masked_fill_(high <= low, 1.0)
 
 
 def _entropies(scores: Tensor, sharpness: float) -> Tensor:

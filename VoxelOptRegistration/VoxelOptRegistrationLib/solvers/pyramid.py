@@ -109,7 +109,10 @@ def upsample_displacement(
         fine = F.interpolate(displacement[None], scale_factor=factors, mode="trilinear", align_corners=False)[0]
         fine = fine[:, : shape[0], : shape[1], : shape[2]]
         ratios = [float(f) for f in factors]
-    return fine * torch.tensor(ratios, dtype=fine.dtype, device=fine.device).view(3, 1, 1, 1)
+    scaled = torch.empty_like(fine, memory_format=torch.contiguous_format)
+    for axis, ratio in enumerate(ratios):  # As numbers: a tensor of them would have to be copied to the device.
+        torch.mul(fine[axis], ratio, out=scaled[axis])
+    return scaled
 
 
 def _aligned_ratio(coarse: int, fine: int) -> float:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..fields.folds import make_invertible
+from ..kernels.memory_reuse import reused_memory
 from ..options import SAMConvexOptions
 from .boxes import box_smooth
 from .candidates import candidate_displacements, squared_difference_scores
@@ -20,6 +21,7 @@ from .pyramid import PyramidOptions, downsample, plan_levels
 from .solution import FORWARD, Matched, Report
 
 
+@reused_memory()
 def solve(
     fixed: Tensor,
     moving: Tensor,

@@ -21,6 +21,9 @@ from .driver import Level
 from .message_passing import entropy_filter
 from .scoring import scores_and_entropy
 
+_LEFT_AND_RIGHT = ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (-1, 0, 0), (0, -1, 0), (0, 0, -1))
+_LONGEST_STEP = 1.0
+"""Voxels along an axis: how far a parabola is believed."""
 _LEAST_CURVATURE = 1e-3
 """Per voxel^2, of similarity: keeps a flat or inverted parabola from moving its voxel further than its slope says."""
 
@@ -29,9 +32,8 @@ def subvoxel_step(fixed: Level, moving: Level, options: VoxelOptOptions, checkpo
     """Residual displacement (3, Z, Y, X), at most about one voxel, of features that match to within a voxel."""
     axes = torch.eye(3, dtype=fixed.features.dtype, device=fixed.features.device)
     candidates = torch.cat([torch.zeros_like(axes[:1]), axes, -axes])
-    scores, entropy = scores_and_entropy(
-        fixed, moving, candidates, options.border, options.sharpness, options.entropy_scale
-    )
+    how = (options.border, options.sharpness, options.entropy_scale)
+    scores, entropy = scores_and_entropy(fixed, moving, candidates, *how, offsets=_LEFT_AND_RIGHT)
     checkpoint()
     messages = entropy_filter(entropy, options.sigma_low, options.sigma_high, options.border, options.smoothing)
     scores = messages.smooth_(scores, options.prefilter_passes)
@@ -40,7 +42,7 @@ def subvoxel_step(fixed: Level, moving: Level, options: VoxelOptOptions, checkpo
     for coupling in options.couplings:
         checkpoint()
         smooth = messages.smooth_(peaks(smooth, coupling), options.passes)
-    return exponential(smooth, options.squarings, options.border)
+    return exponential(smooth, options.squarings, options.border, _LONGEST_STEP)
 
 
 def _peaks_of(scores: Tensor) -> Callable[[Tensor, float], Tensor]:

@@ -176,8 +176,10 @@ def _release_memory() -> None:
     if torch is None or not hasattr(torch, "Tensor"):
         gc.collect()
         return  # Not loaded, or only half.
+    from ..kernels.graphs import release_graphs
     from ..resources import give_back, keep_what_is_loaded
 
+    release_graphs()
     give_back()
     keep_what_is_loaded()
     if torch.backends.mps.is_available():

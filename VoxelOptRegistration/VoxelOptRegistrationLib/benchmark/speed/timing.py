@@ -17,7 +17,7 @@ from ... import kernels
 from ...kernels.runtime import SWITCH
 
 _KERNELS = os.path.dirname(kernels.__file__) + os.sep
-_NO_KERNELS = ("runtime", "__init__", "launching", "byte_floor")
+_NO_KERNELS = ("runtime", "__init__", "launching", "byte_floor", "memory_reuse", "graphs")
 """Files of the package that compute nothing on volumes."""
 
 
