@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
+from fused_support import InOtherProcess, call_on_gpu
 from VoxelOptRegistrationLib.kernels.loop_cache import keep_loops
+from VoxelOptRegistrationLib.kernels.runtime import SWITCH
 
 if TYPE_CHECKING:
     from host import Host
@@ -55,6 +58,33 @@ class Command:
 def voxelopt() -> Command:
     """The `voxelopt` command."""
     return Command()
+
+
+@pytest.fixture(scope="session")
+def interpreter() -> Iterator[InOtherProcess]:
+    """Calls functions of the library where Triton's interpreter stands in for a GPU."""
+    process = InOtherProcess({"TRITON_INTERPRET": "1", SWITCH: ""})
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="session", params=["interpreter", "gpu"])
+def run(request: pytest.FixtureRequest) -> Callable:
+    """The same, and once more on the GPU where there is one."""
+    if request.param == "interpreter":
+        return request.getfixturevalue("interpreter")
+    if not torch.cuda.is_available():
+        pytest.skip("there is no NVIDIA GPU")
+    return call_on_gpu
+
+
+@pytest.fixture(scope="session")
+def compiler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InOtherProcess]:
+    """Calls functions where Triton compiles for a GPU that need not be there."""
+    cache = tmp_path_factory.mktemp("triton")
+    process = InOtherProcess({"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(cache)})
+    yield process
+    process.close()
 
 
 @pytest.fixture

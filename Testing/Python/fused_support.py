@@ -6,7 +6,10 @@ import contextlib
 import importlib
 import os
 from concurrent.futures import ProcessPoolExecutor
+from functools import wraps
+from inspect import isfunction
 from multiprocessing import get_context
+from pkgutil import iter_modules
 from typing import Any
 from unittest.mock import patch
 
@@ -53,6 +56,57 @@ def solved(fixed: torch.Tensor, moving: torch.Tensor, trust: torch.Tensor, optio
     return solve(fixed, moving, options, moving_trust=trust).displacement, kernels_in_use()
 
 
+def matched(image: torch.Tensor, other: torch.Tensor, trust: torch.Tensor, features: Any, options: Any) -> torch.Tensor:
+    """From two images to the displacement, by their MIND-SSC."""
+    from VoxelOptRegistrationLib.features.mind import mind_ssc
+    from VoxelOptRegistrationLib.solvers.voxelopt import solve
+
+    maps = [mind_ssc(volume, features.radius, features.dilation, features.floor) for volume in (image, other)]
+    return solve(*maps, options, moving_trust=trust).displacement
+
+
+def descended(image: torch.Tensor, other: torch.Tensor, trust: torch.Tensor, options: Any) -> torch.Tensor:
+    """Where the composed steps lead from no displacement."""
+    from VoxelOptRegistrationLib.refinement.composed_steps import descend
+    from VoxelOptRegistrationLib.refinement.forces import CorrelationForce
+
+    force = CorrelationForce.of(image, other, (None, trust), options)
+    return descend(torch.zeros(3, *image.shape), force, options.iterations[0], options)
+
+
+def gone_on(speed: torch.Tensor, momentum: float, update: torch.Tensor, share: float) -> tuple[float, torch.Tensor]:
+    """What `vectors.go_on` returns, and the speed that it leaves."""
+    speed = speed.clone()
+    return call("kernels.gpu.vectors.go_on", speed, momentum, update, share), speed
+
+
+def served(function: Any, *arguments: Any) -> tuple[Any, list[str]]:
+    """What a function returns, and the fused operations, "module.function", that served in it."""
+    names: set[str] = set()
+    modules = [module for module in _kernel_modules() if not module.__name__.endswith(".launching")]
+    for module in modules:
+        for name, value in list(vars(module).items()):
+            if isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_"):
+                setattr(module, name, _recorded(value, names))
+    try:
+        return function(*arguments), sorted(names)
+    finally:
+        for module in modules:
+            for name, value in list(vars(module).items()):
+                if isfunction(value):
+                    setattr(module, name, getattr(value, "__wrapped__", value))
+
+
+def _recorded(operation: Any, names: set[str]) -> Any:
+    @wraps(operation)
+    def recorded(*arguments: Any) -> Any:
+        result = operation(*arguments)
+        names.add(f"{operation.__module__.rpartition('.')[2]}.{operation.__name__}")
+        return result
+
+    return recorded
+
+
 def watched_level(fixed: torch.Tensor, moving: torch.Tensor, trust: torch.Tensor, options: Any) -> tuple[int, int]:
     """What a level step launches, and what else is launched for its level; raises where the host reads or feeds.
 
@@ -60,7 +114,6 @@ def watched_level(fixed: torch.Tensor, moving: torch.Tensor, trust: torch.Tensor
     """
     from VoxelOptRegistrationLib.fields.algebra import compose
     from VoxelOptRegistrationLib.kernels import runtime
-    from VoxelOptRegistrationLib.kernels.gpu import coupling, filtering, matching, warping
     from VoxelOptRegistrationLib.solvers.candidates import candidate_displacements
     from VoxelOptRegistrationLib.solvers.driver import known_level, warped_level
     from VoxelOptRegistrationLib.solvers.pyramid import upsample_displacement
@@ -75,7 +128,7 @@ def watched_level(fixed: torch.Tensor, moving: torch.Tensor, trust: torch.Tensor
     candidates, total = candidate_displacements(options.search_radius), torch.zeros(3, *trust.shape)
     with contextlib.ExitStack() as stack:
         stack.enter_context(patch.object(runtime, "numba_serves", lambda: False))
-        for module in (coupling, filtering, matching, warping):
+        for module in _kernel_modules():
             stack.enter_context(patch.object(module, "launch", launch))
         with OnDevice("cpu") as watch:
             level_step(*levels, candidates, options)
@@ -111,20 +164,50 @@ def compiled(operation: str, capability: int, *arguments: Any) -> int:
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    module = importlib.import_module(f"{PACKAGE}.kernels.gpu.{operation.partition('.')[0]}")
     sizes = []
 
     def compile_only(kernel: Any, grid: tuple[int, ...], *given: Any, **constants: Any) -> None:
         names = [name for name in kernel.arg_names if name not in constants]
+        fixed = {parameter.name for parameter in kernel.params if not parameter.do_not_specialize}
+        integers = {name: value for name, value in zip(names, given, strict=True) if isinstance(value, int)}
+        ones = {name: 1 for name, value in integers.items() if name in fixed and value == 1}
+        constants |= ones  # As Triton does when it launches.
         signature = {name: _triton_type(value) for name, value in zip(names, given, strict=True)}
         signature |= dict.fromkeys(constants, "constexpr")
         values = {(kernel.arg_names.index(name),): value for name, value in constants.items()}
         done = triton.compile(ASTSource(kernel, signature, values), target=GPUTarget("cuda", capability, 32))
         sizes.append(len(done.asm["cubin"]))
 
-    module.launch = compile_only
-    getattr(module, operation.partition(".")[2])(*arguments)
+    for module in _kernel_modules():
+        module.launch = compile_only
+    call(f"kernels.gpu.{operation}", *arguments)
     return min(sizes)
+
+
+def variants(operation: str, calls: list[Any]) -> int:
+    """How often Triton compiles for `calls`, lists of arguments of `operation`: anew for integers that are 1 or
+    divisible by 16, unless told not to.
+    """
+    found = set()
+
+    def note(kernel: Any, grid: tuple[int, ...], *given: Any, **constants: Any) -> None:
+        free = {parameter.name for parameter in kernel.params if not parameter.do_not_specialize}
+        named = zip(kernel.arg_names, given, strict=False)
+        kinds = [(v == 1, v % 16 == 0) for name, v in named if isinstance(v, int) and name in free]
+        found.add((kernel.arg_names[0], *kinds, *constants.items()))
+
+    for module in _kernel_modules():
+        module.launch = note
+    for arguments in calls:
+        call(f"kernels.gpu.{operation}", *arguments)
+    return len(found)
+
+
+def _kernel_modules() -> list[Any]:
+    """All modules with fused kernels."""
+    package = importlib.import_module(f"{PACKAGE}.kernels.gpu")
+    modules = [importlib.import_module(f"{package.__name__}.{info.name}") for info in iter_modules(package.__path__)]
+    return [module for module in modules if hasattr(module, "launch")]
 
 
 def _triton_type(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from VoxelOptRegistrationLib.kernels.byte_floor import copy_bandwidth, solve_bytes
+from VoxelOptRegistrationLib.kernels.byte_floor import copy_bandwidth, descriptor_bytes, solve_bytes
 from VoxelOptRegistrationLib.options import VoxelOptOptions
 
 ONE_WAY = VoxelOptOptions(
@@ -25,6 +25,7 @@ def test_one_level_by_hand() -> None:
         "filter": 100 * 3 * 2 * (12 + 12 + 4),  # three fields, two passes each
         "exponential": 100 * 3 * (12 + 12),
         "subvoxel": 0,
+        "folds": 100 * 12,  # looked for once
     }
 
 
@@ -40,11 +41,15 @@ def test_two_levels_by_hand() -> None:
 def test_subvoxel_round_by_hand() -> None:
     options = VoxelOptOptions(couplings=(1.0,), passes=1, prefilter_passes=1, squarings=1, subvoxel_rounds=1)
     scores = 4 + 4 + 28 + 4 + (4 + 4) + (28 + 28 + 4)
-    steps = (28 + 36) + (36 + 12 + 12) + (12 + 12 + 4)
+    steps = (28 + 12 + 12) + (12 + 12 + 4)
     warp_and_join = (4 + 12 + 4) + 36
     found = solve_bytes([(1, 1, 1)], 1, options)
     assert found["subvoxel"] == 2 * (warp_and_join + scores + steps + 24)
     assert found["consistency"] == options.consistency_sweeps * 2 * 36 + 24 + 4  # round trip: two fields to one map
+
+
+def test_mind_by_hand() -> None:
+    assert descriptor_bytes(10) == 10 * (4 + 4 + 48)  # the image twice, twelve channels of float32
 
 
 @pytest.mark.parametrize("factor", [2, 8])

@@ -8,9 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..kernels import mind as compiled_mind
-from ..kernels.runtime import compiles
+from ..kernels.runtime import compiles, fused
 
 _NEIGHBOURS = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
+_FUSED_RADIUS = 2
+"""At most: a fused kernel reads every voxel's window anew, plain torch averages axis by axis."""
 _PAIRS = ((1, 2), (0, 3), (0, 2), (1, 3), (2, 4), (3, 5), (0, 4), (1, 5), (3, 4), (2, 5), (1, 4), (0, 5))
 
 
@@ -22,6 +24,8 @@ def mind_ssc(image: Tensor, radius: int = 2, dilation: int = 2, floor: float = 0
     mean, held within `floor` to 1000 times its average over the volume; exp of its negative (Heinrich et al., MICCAI
     2013). A constant image gives 1.
     """
+    if radius <= _FUSED_RADIUS and (fast := fused("mind.mind_ssc", image, radius, dilation, floor)) is not None:
+        return fast
     if compiles(image):
         return compiled_mind.mind_ssc(
             image, np.array(_NEIGHBOURS)[np.array(_PAIRS)] * dilation, radius, dilation, floor

@@ -20,10 +20,10 @@ def compose(outer: Tensor, inner: Tensor, border: Border = Border.REPLICATE) -> 
 
 def _add_pulled(outer: Tensor, inner: Tensor, own: float, pulled: float, border: Border = Border.REPLICATE) -> Tensor:
     """own * inner(x) + pulled * outer(x + inner(x))."""
-    if border is Border.REPLICATE and outer.shape == inner.shape and compiles(outer, inner):
-        return add_pulled(outer, inner, own, pulled)
     if (added := fused("warping.add_pulled", outer, inner, own, pulled, border)) is not None:
         return added
+    if border is Border.REPLICATE and outer.shape == inner.shape and compiles(outer, inner):
+        return add_pulled(outer, inner, own, pulled)
     found = warp(outer, inner, border)
     return inner + found if own == pulled == 1.0 else own * inner + pulled * found
 

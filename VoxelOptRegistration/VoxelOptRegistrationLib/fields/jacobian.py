@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..kernels import jacobian as kernels
-from ..kernels.runtime import compiles
+from ..kernels.runtime import compiles, fused
 
 
 def jacobian_determinant(displacement: Tensor) -> Tensor:
@@ -15,6 +15,8 @@ def jacobian_determinant(displacement: Tensor) -> Tensor:
     Central differences inside, one-sided ones at the border (numpy.gradient's rule). In index units the determinant
     equals the one in world units on the same grid, oblique and anisotropic grids included. Sides must be at least 2.
     """
+    if (fast := fused("jacobian.jacobian_determinant", displacement)) is not None:
+        return fast
     if compiles(displacement) and min(displacement.shape) > 1:
         return kernels.jacobian_determinant(displacement)
     rows = [[difference(displacement[c], axis) for axis in range(3)] for c in range(3)]
@@ -46,6 +48,8 @@ def smallest_cell_determinant(displacement: Tensor) -> Tensor:
     At each voxel the forward and backward differences along each axis give eight determinants, those of the trilinear
     interpolant as the voxel is approached from its eight cells. Where all are positive, central differences are too.
     """
+    if (fast := fused("jacobian.smallest_cell_determinant", displacement)) is not None:
+        return fast
     if compiles(displacement) and min(displacement.shape) > 1:
         return kernels.smallest_cell_determinant(displacement)
     differences = [[_sided_differences(displacement[c], axis) for axis in range(3)] for c in range(3)]

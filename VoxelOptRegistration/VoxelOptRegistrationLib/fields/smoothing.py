@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..kernels.runtime import compiles
+from ..kernels.runtime import compiles, fused
 from ..kernels.smoothing import convolve
 from .slabs import by_slabs
 
@@ -21,6 +21,8 @@ def gaussian_smooth(volume: Tensor, sigma: float) -> Tensor:
     if sigma == 0.0:
         return volume
     weights = gaussian_weights(sigma)
+    if (fast := fused("smoothing.gaussian", volume, sigma, weights)) is not None:
+        return fast
     if compiles(volume):
         return convolve(volume, weights)
     return by_slabs(lambda part: _separable(part, weights), (volume,), len(weights) - 1)

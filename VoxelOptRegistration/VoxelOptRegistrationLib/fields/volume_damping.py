@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..kernels.differences import moved_along_gradient
-from ..kernels.runtime import compiles
+from ..kernels.runtime import compiles, fused
 from .jacobian import difference, jacobian_determinant
 from .slabs import by_slabs
 
@@ -26,6 +26,8 @@ def damp_volume_changes(displacement: Tensor, rate: float) -> Tensor:
     """
     if rate == 0.0:
         return displacement
+    if (fast := fused("volume_damping.damp_volume_changes", displacement, rate, _LEAST_DETERMINANT)) is not None:
+        return fast
     if compiles(displacement) and min(displacement.shape) > 1:
         return moved_along_gradient(displacement, _changes(displacement), rate)
     return by_slabs(lambda part: _damped(part, rate), (displacement,), 2)

@@ -29,10 +29,10 @@ def solve_bytes(
     score_bytes: int = 4,
 ) -> dict[str, int]:
     """Bytes of one solve by stage: pyramid, warp, scores, prefilter, coupling, filter, exponential, composition,
-    subvoxel, consistency.
+    subvoxel, consistency, folds.
 
     levels: sides (Z, Y, X) of every level, finest first; channels of the features; bytes of one of their numbers and
-    of one score. Automatic squarings count as the four that are always done; trusts and making invertible as nothing.
+    of one score. Automatic squarings count as the four that are always done; trusts and mending folds as nothing.
     """
     sizes = [math.prod(sides) for sides in levels]
     ways = 2 if options.inverse_consistency else 1
@@ -50,7 +50,14 @@ def solve_bytes(
     total["subvoxel"] = rounds * (2 * feature + _FIELD + _subvoxel(feature, options) + 3 * _FIELD)
     if options.inverse_consistency:
         total["consistency"] = sizes[0] * (options.consistency_sweeps * 2 * 3 * _FIELD + 2 * _FIELD + _MAP)
+    if options.invertible:
+        total["folds"] = sizes[0] * _FIELD
     return dict(total)
+
+
+def descriptor_bytes(voxels: int) -> int:
+    """Bytes of the MIND-SSC of one image: read for the average over the volume, and again to be described."""
+    return voxels * (2 * _MAP + 12 * _MAP)
 
 
 def _level(feature: int, score_bytes: int, options: VoxelOptOptions) -> dict[str, int]:
@@ -73,15 +80,13 @@ def _exponential(options: VoxelOptOptions) -> int:
 
 
 def _subvoxel(feature: int, options: VoxelOptOptions) -> int:
-    """Bytes per voxel of one `subvoxel_step`: seven scores become slope, curvature and reach, three maps each."""
+    """Bytes per voxel of one `subvoxel_step`, which reads seven scores anew for every coupling."""
     scores = 7 * 4
     steps = len(options.couplings)
-    parabolas = 3 * _FIELD
     return (
         (2 * feature + scores + _MAP)
         + (2 * _MAP + options.prefilter_passes * (2 * scores + _MAP))
-        + (scores + parabolas)
-        + steps * (parabolas + 2 * _FIELD + options.passes * (2 * _FIELD + _MAP))
+        + steps * (scores + 2 * _FIELD + options.passes * (2 * _FIELD + _MAP))
         + _exponential(options)
     )
 

@@ -1,6 +1,6 @@
 """CUDA graphs: what a function does on a GPU, recorded once for given shapes and replayed with one launch.
 
-Small levels wait for launches, not for memory: a level step is 65 launches with fused kernels, some 2900 in plain torch
+Small levels wait for launches, not for memory: a level step is 55 launches with fused kernels, some 2900 in plain torch
 (both counted), each costing the host about 10 microseconds (an estimate), whatever the size. A graph costs one, a copy
 of every input and one of the result.
 
@@ -29,9 +29,9 @@ import torch
 from torch import Tensor
 
 LARGEST_VOXELS = 1 << 17
-"""Voxels of a level whose launches take longer than its memory traffic. An estimate, for fused kernels: 65 launches of
-10 microseconds are 0.65 ms; a level step moves 2.9 kB per voxel (`byte_floor`, 12 channels), in that time 70 thousand
-voxels at 300 GB/s, 220 thousand at 1 TB/s."""
+"""Voxels of a level whose launches take longer than its memory traffic. An estimate, for fused kernels: 55 launches of
+10 microseconds are 0.55 ms; a level step moves 2.9 kB per voxel (`byte_floor`, 12 channels), in that time 57 thousand
+voxels at 300 GB/s, 190 thousand at 1 TB/s."""
 _MOST_VOXELS_KEPT = 4 * LARGEST_VOXELS
 """Of all recordings together; at 400 to 700 bytes each that is 0.2 to 0.4 GB, again an estimate."""
 _CALLS_BEFORE = 2

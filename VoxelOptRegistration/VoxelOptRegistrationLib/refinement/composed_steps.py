@@ -17,7 +17,7 @@ from ..fields.smoothing import gaussian_smooth
 from ..fields.volume_damping import damp_volume_changes
 from ..kernels import vectors
 from ..kernels.memory_reuse import reused_memory
-from ..kernels.runtime import compiles
+from ..kernels.runtime import compiles, fused
 from ..options import DescentOptions
 from .forces import Force
 
@@ -62,6 +62,8 @@ def descend(
 
 def _go_on(speed: Tensor, momentum: float, update: Tensor, share: float) -> float:
     """speed = momentum speed + share update in place, both (3, Z, Y, X); returns the length of its longest vector."""
+    if (length := fused("vectors.go_on", speed, momentum, update, share)) is not None:
+        return float(length)
     if compiles(speed, update):
         return vectors.go_on(speed, momentum, update, share)
     return _longest(speed.mul_(momentum).add_(update, alpha=share))
@@ -69,6 +71,8 @@ def _go_on(speed: Tensor, momentum: float, update: Tensor, share: float) -> floa
 
 def _longest(field: Tensor) -> float:
     """Length of the longest vector of (3, Z, Y, X)."""
+    if (length := fused("vectors.longest", field)) is not None:
+        return float(length)
     if compiles(field):
         return vectors.longest(field)
     return float(field.square().sum(dim=0).max()) ** 0.5

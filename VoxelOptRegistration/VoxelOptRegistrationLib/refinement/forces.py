@@ -13,7 +13,7 @@ from ..fields.jacobian import difference
 from ..fields.sampling import warp
 from ..fields.slabs import by_slabs
 from ..kernels.differences import along_gradients
-from ..kernels.runtime import compiles
+from ..kernels.runtime import compiles, fused, fuses
 from ..options import Border, DescentOptions
 from .local_correlation import LocalCorrelation
 
@@ -108,7 +108,8 @@ def _pulled(maps: Tensor, displacement: Tensor) -> Tensor:
     """The maps (C, Z, Y, X) at x + u(x), (3, Z, Y, X); to the last bit as they are where the displacement is 0, so that
     two equal volumes stay where they are.
     """
-    return warp(maps, displacement) if compiles(maps, displacement) or bool(displacement.any()) else maps
+    exact = compiles(maps, displacement) or fuses(maps, displacement)
+    return warp(maps, displacement) if exact or bool(displacement.any()) else maps
 
 
 def _as_share(trust: Tensor | None, like: Tensor) -> Tensor | None:
@@ -125,7 +126,8 @@ def _common_share(fixed: Tensor | None, moving: Tensor | None, displacement: Ten
 
 def _along_gradient(rise: Tensor, warped: Tensor) -> Tensor:
     """Sum over channels of `rise` times the gradient of `warped`, both (C, Z, Y, X): (3, Z, Y, X)."""
-
+    if (fast := fused("differences.along_gradients", rise, warped)) is not None:
+        return fast
     if compiles(rise, warped) and min(rise.shape[1:]) > 1:
         return along_gradients(rise, warped)
 

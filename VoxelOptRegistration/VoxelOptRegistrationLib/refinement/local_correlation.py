@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..fields.slabs import by_slabs
 from ..kernels import local_correlation as kernels
-from ..kernels.runtime import compiles
+from ..kernels.runtime import compiles, fused
 
 _UNIFORM = 0.01
 """Variance, as a share of the noise, below which a window of the moving image does not count at all."""
@@ -44,6 +44,8 @@ class LocalCorrelation:
     def of(cls, fixed: Tensor, radius: int, noise: float) -> LocalCorrelation:
         """Of an image (Z, Y, X), in a unit in which its values are not much larger than their differences."""
 
+        if (fast := fused("local_correlation.moments", fixed, radius)) is not None:
+            return cls(fixed, fast[0], fast[1], noise, radius)
         if compiles(fixed):
             return cls(fixed, *kernels.moments(fixed, radius), noise, radius)
 
@@ -62,9 +64,11 @@ class LocalCorrelation:
         """
 
         least = _UNIFORM * self.noise
+        given = (self.fixed, self.mean, self.variance, moving, share, self.noise, least, self.radius)
+        if (fast := fused("local_correlation.gradient", *given)) is not None:
+            return fast
         if compiles(self.fixed, moving, share):
-            images = (self.fixed, self.mean, self.variance, moving)
-            return kernels.gradient(*images, share, self.noise, least, self.radius)
+            return kernels.gradient(*given)
 
         def part(fixed: Tensor, mean: Tensor, variance: Tensor, moving: Tensor, share: Tensor | None) -> Tensor:
             moments = torch.stack([moving, moving.square(), fixed * moving])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..fields.algebra import compose
 from ..fields.sampling import warp
-from ..kernels.runtime import fuses, reads_freely
+from ..kernels.runtime import fused, fuses, reads_freely
 from ..options import Border
 from .pyramid import PyramidOptions, Shape, downsample, upsample_displacement
 
@@ -116,6 +116,10 @@ def warped_level(level: Level, displacement: Tensor, border: Border) -> Level:
 
 
 def _pulled(level: Level, displacement: Tensor, border: Border) -> Level:
+    if level.trust is not None:
+        given = (level.features, level.trust, displacement, border, _LEAST_SHARE)
+        if (fast := fused("trusted_warping.warp", *given)) is not None:
+            return Level(*fast)
     features = warp(level.features, displacement, border)
     if level.trust is None:
         return Level(features, None)

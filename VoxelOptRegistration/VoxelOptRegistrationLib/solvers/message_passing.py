@@ -67,6 +67,8 @@ def entropy_filter(
     normalised. Isotropic: sigma_high everywhere, the paper's ablation. Released: see `Smoothing`.
     """
     if smoothing is Smoothing.ADAPTIVE:
+        if (fast := fused("filtering.side_weights", entropy, sigma_low, sigma_high)) is not None:
+            return ThreeTapFilter((fast, fast, fast), border)
         sigma = sigma_low + torch.log2(1.0 + entropy) * (sigma_high - sigma_low)
     else:
         sigma = torch.full_like(entropy, sigma_high)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..kernels.halving import halve
-from ..kernels.runtime import compiles
+from ..kernels.runtime import compiles, fused
 
 Shape = tuple[int, int, int]
 MINIMUM_SIDE = 8
@@ -75,6 +75,8 @@ def downsample(volume: Tensor, axes: tuple[bool, bool, bool], options: PyramidOp
     if not options.low_pass:
         shape = coarse_shape((volume.shape[1], volume.shape[2], volume.shape[3]), axes, options)
         return F.interpolate(volume[None], size=shape, mode="trilinear", align_corners=True)[0]
+    if (fast := fused("pyramid.halve", volume, axes)) is not None:
+        return fast
     if compiles(volume):
         return halve(volume, axes)
     for axis, halved in enumerate(axes, start=1):
@@ -94,6 +96,8 @@ def upsample_displacement(
     displacement: Tensor, shape: Shape, axes: tuple[bool, bool, bool], options: PyramidOptions
 ) -> Tensor:
     """displacement (3, Z, Y, X) one level finer, on `shape`, in voxels of that finer level."""
+    if options.low_pass and (fast := fused("pyramid.double", displacement, shape, axes)) is not None:
+        return fast
     if not options.low_pass:
         fine = F.interpolate(displacement[None], size=shape, mode="trilinear", align_corners=True)[0]
         ratios = [

@@ -8,13 +8,14 @@ perfect match, so no voxel moves further than its parabola takes to get there: w
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from ..fields.algebra import exponential
 from ..kernels.coupling import parabola_peaks
-from ..kernels.runtime import compiles
+from ..kernels.runtime import compiles, fused, fuses
 from ..options import VoxelOptOptions
 from .driver import Level
 from .message_passing import entropy_filter
@@ -37,19 +38,27 @@ def subvoxel_step(fixed: Level, moving: Level, options: VoxelOptOptions, checkpo
     messages = entropy_filter(entropy, options.sigma_low, options.sigma_high, options.border, options.smoothing)
     scores = messages.smooth_(scores, options.prefilter_passes)
     smooth = torch.zeros_like(scores[:3])
-    peaks = _compiled_peaks(scores) if compiles(scores) else _peaks(scores)
+    peaks = _peaks_of(scores)
     for coupling in options.couplings:
         checkpoint()
         smooth = messages.smooth_(peaks(smooth, coupling), options.passes)
     return exponential(smooth, options.squarings, options.border, _LONGEST_STEP)
 
 
-def _compiled_peaks(scores: Tensor) -> Callable[[Tensor, float], Tensor]:
-    return lambda smooth, coupling: parabola_peaks(scores, smooth, coupling, _LEAST_CURVATURE)
+def _peaks_of(scores: Tensor) -> Callable[[Tensor, float], Tensor]:
+    """The maxima of the parabolas coupled to a smooth displacement (3, Z, Y, X), by that and the coupling."""
+    if compiles(scores) and not fuses(scores):
+        return lambda smooth, coupling: parabola_peaks(scores, smooth, coupling, _LEAST_CURVATURE)
+    plain = cache(lambda: _peaks(scores))
+
+    def peaks(smooth: Tensor, coupling: float) -> Tensor:
+        fast = fused("subvoxel.parabola_peaks", scores, smooth, coupling, _LEAST_CURVATURE)
+        return plain()(smooth, coupling) if fast is None else fast
+
+    return peaks
 
 
 def _peaks(scores: Tensor) -> Callable[[Tensor, float], Tensor]:
-    """The maxima of the parabolas coupled to a smooth displacement (3, Z, Y, X), by that and the coupling."""
     stay, ahead, behind = scores[:1], scores[1:4], scores[4:]
     slope = (ahead - behind) * 0.5
     curvature = (2.0 * stay - ahead - behind).clamp_min_(_LEAST_CURVATURE)

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
+import triton
 from torch import Tensor
 
 _INTERPRETED_BLOCK = 512
 """Voxels per program in the interpreter, which pays for programs, not for voxels."""
 _MOST_VOXELS = 2**31 - 2**16
+
+_SIZES = frozenset(
+    ("depth", "height", "width", "voxels", "stride", "rows", "columns", "channels", "candidates", "count")
+    + ("slices", "size", "step")
+)
+
+
+def kernel(function: Callable[..., None]) -> Any:
+    """`triton.jit`, compiled once for all sizes: Triton would compile anew for those that are 1 or divisible by 16, so
+    that every level and every new size of image might have to wait for its compiler. What works on single voxels takes
+    `triton.jit` as it is: it reads several at once where their number is divisible.
+    """
+    return triton.jit(function, do_not_specialize=[n for n in inspect.signature(function).parameters if n in _SIZES])
 
 
 def blocks(volume: Tensor, block: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ...options import Border
-from .launching import blocks, launch
+from .launching import blocks, kernel, launch
 
 _BLOCK = 256
 
@@ -41,7 +41,7 @@ def _warped(volume: Tensor, displacement: Tensor, border: Border, own: float = 0
 
 
 @triton.jit
-def _ends(position: tl.tensor, size: tl.tensor, REPLICATE: tl.constexpr) -> tl.tensor:
+def ends(position: tl.tensor, size: tl.tensor, REPLICATE: tl.constexpr) -> tl.tensor:
     """The two voxels about `position` on an axis of `size`, their weights, and whether anything is near.
 
     What is not a number compares as false and lands on voxel 0.
@@ -60,7 +60,7 @@ def _ends(position: tl.tensor, size: tl.tensor, REPLICATE: tl.constexpr) -> tl.t
     return tl.maximum(low, 0), tl.minimum(low + 1, size - 1), low_weight, high_weight, near | REPLICATE
 
 
-@triton.jit
+@kernel
 def _warp(
     volume: tl.tensor,
     displacement: tl.tensor,
@@ -88,9 +88,9 @@ def _warp(
     pz = line // rows + tl.load(displacement + place, mask=inside, other=0.0)
     py = line % rows + tl.load(along_y + place, mask=inside, other=0.0)
     px = place % columns + tl.load(along_x + place, mask=inside, other=0.0)
-    z0, z1, wz0, wz1, near_z = _ends(pz, depth, REPLICATE)
-    y0, y1, wy0, wy1, near_y = _ends(py, height, REPLICATE)
-    x0, x1, wx0, wx1, near_x = _ends(px, width, REPLICATE)
+    z0, z1, wz0, wz1, near_z = ends(pz, depth, REPLICATE)
+    y0, y1, wy0, wy1, near_y = ends(py, height, REPLICATE)
+    x0, x1, wx0, wx1, near_x = ends(px, width, REPLICATE)
     drawn = inside & near_z & near_y & near_x
     row00, row01 = (z0 * height + y0) * width, (z0 * height + y1) * width
     row10, row11 = (z1 * height + y0) * width, (z1 * height + y1) * width
