@@ -50,7 +50,7 @@ def descend(
         if options.momentum > 0.0:
             speed = update.new_zeros(update.shape) if speed is None else speed
             longest = _go_on(speed, options.momentum, update, share)
-            torch.mul(speed, min(1.0, _LONGEST_STEP / longest), out=update)
+            update = speed if longest <= _LONGEST_STEP else torch.mul(speed, _LONGEST_STEP / longest, out=update)
         else:
             update.mul_(share)
         displacement = compose(displacement, update)
