@@ -17,8 +17,8 @@ def moments(image: Tensor, radius: int) -> tuple[Tensor, Tensor]:
     from .loops import local_correlation
 
     mean, variance = empty((2, *image.shape))
-    values, *results = arrays(image, mean, variance)
-    in_slabs(local_correlation.moments, image.shape, values, radius, *results)
+    values, *results = arrays(image.flatten(1), mean.flatten(1), variance.flatten(1))
+    in_slabs(local_correlation.moments, _by_rows(image), values, image.shape[2], radius, *results)
     return mean, variance
 
 
@@ -35,11 +35,19 @@ def gradient(
     """Derivative by the values of `moving`, (Z, Y, X); windows where their variance is at most `least` do not count."""
     from .loops import local_correlation
 
-    terms = empty((3, *fixed.shape))
-    result = empty(fixed.shape)
-    shares = torch.empty((0, 0, 0)) if share is None else share
-    numbers = (np.float32(noise), np.float32(least))
-    images = arrays(fixed, mean, variance, moving)
-    in_slabs(local_correlation.coefficients, fixed.shape, *images, *arrays(shares), *numbers, radius, *arrays(terms))
-    in_slabs(local_correlation.rise, fixed.shape, *arrays(terms, fixed, moving), radius, *arrays(result))
-    return result
+    depth, height, width = fixed.shape
+    terms = empty((3, depth, height * width))
+    result = empty((depth, height * width))
+    images = arrays(*(volume.flatten(1) for volume in (fixed, mean, variance, moving)))
+    shares = arrays(torch.empty((0, 0)) if share is None else share.flatten(1))
+    numbers = (np.float32(noise), np.float32(least), width, radius)
+    in_slabs(local_correlation.coefficients, _by_rows(fixed), *images, *shares, *numbers, *arrays(terms))
+    values = arrays(terms, fixed.flatten(1), moving.flatten(1))
+    in_slabs(local_correlation.rise, _by_rows(fixed), *values, width, radius, *arrays(result))
+    return result.view(fixed.shape)
+
+
+def _by_rows(volume: Tensor) -> tuple[int, int, int]:
+    """The axes, the one first that is shared out."""
+    depth, height, width = volume.shape
+    return height, depth, width

@@ -13,5 +13,6 @@ def convolve(volume: Tensor, weights: list[float]) -> Tensor:
     from .loops import smoothing
 
     result = empty(volume.shape)
-    in_slabs(smoothing.smooth, volume.shape[1:], *arrays(volume, volume.new_tensor(weights), result))
+    values, factors, smoothed = arrays(volume.flatten(2), volume.new_tensor(weights), result.flatten(2))
+    in_slabs(smoothing.smooth, volume.shape[1:], values, volume.shape[3], factors, smoothed)
     return result

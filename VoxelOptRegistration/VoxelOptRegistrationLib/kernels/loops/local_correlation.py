@@ -1,5 +1,7 @@
-"""Loops of `kernels.local_correlation`. For every row of the result, its windows' slices are summed into a ring of
-rows, one for each y of the windows, these into one line, and that along x.
+"""Loops of `kernels.local_correlation`. Volumes are (Z, Y X): rows of a slice that follow one another are one long loop.
+
+A strip of rows goes through the slices: windows are summed along y and x in each, and as many of these sums as a window
+has slices stay at hand, a ring of them.
 """
 
 from __future__ import annotations
@@ -9,68 +11,140 @@ from typing import Any
 import numpy as np
 
 from . import compiled_exactly
-from .rows import add, clear, copy, multiply, scale
+from .rows import clear, copy, scale
+from .strips import rows_of
 
 
 @compiled_exactly
-def _add_two(first: Any, second: Any, result: Any) -> None:
+def _sum_three(a: Any, b: Any, c: Any, result: Any) -> None:
     for i in range(result.size):
-        result[i] += first[i] + second[i]
+        result[i] = b[i] + (a[i] + c[i])
 
 
 @compiled_exactly
-def _add_moments(fixed: Any, moving: Any, rows: Any) -> None:
-    """rows (3, X) += moving, its square, and its product with fixed, both (X,)."""
-    values, squares, products = rows[0], rows[1], rows[2]
-    for x in range(fixed.size):
-        value = moving[x]
-        values[x] += value
-        squares[x] += value * value
-        products[x] += fixed[x] * value
+def _sum_five(a: Any, b: Any, c: Any, d: Any, e: Any, result: Any) -> None:
+    for i in range(result.size):
+        result[i] = c[i] + (b[i] + d[i]) + (a[i] + e[i])
 
 
 @compiled_exactly
-def _sum_rows(ring: Any, line: Any, sums: Any) -> None:
-    """sums (3, X) = windows' sums over ring (N, 3, X) and along x. line: (X + N - 1,), zeros at both ends."""
-    side, width = ring.shape[0], ring.shape[2]
-    centre = line[side // 2 : side // 2 + width]
-    for term in range(3):
-        copy(ring[0, term], centre)
-        for place in range(1, side, 2):
-            _add_two(ring[place, term], ring[place + 1, term], centre)
-        copy(line, sums[term])
-        for shift in range(1, side, 2):
-            _add_two(line[shift:], line[shift + 1 :], sums[term])
+def _sum_seven(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, result: Any) -> None:
+    for i in range(result.size):
+        result[i] = d[i] + (c[i] + e[i]) + (b[i] + f[i]) + (a[i] + g[i])
 
 
 @compiled_exactly
-def _working_rows(width: int, radius: int) -> Any:
-    """ring, line and sums of `_sum_windows`."""
-    ring = np.zeros((2 * radius + 1, 3, width), np.float32)
-    return ring, np.zeros(width + 2 * radius, np.float32), np.empty((3, width), np.float32)
+def _add_two(a: Any, b: Any, result: Any) -> None:
+    for i in range(result.size):
+        result[i] += a[i] + b[i]
 
 
 @compiled_exactly
-def _sum_windows(maps: Any, fixed: Any, moving: Any, z: int, y: int, ring: Any, line: Any, sums: Any) -> None:
-    """sums (3, X) = sums over the windows of row z, y: of maps (3, Z, Y, X) or, where there are none, of `_add_moments`
-    of fixed and moving (Z, Y, X). The ring is that of row y - 1; anything for row 0.
+def _multiply(a: Any, b: Any, result: Any) -> None:
+    for i in range(result.size):
+        result[i] = a[i] * b[i]
+
+
+@compiled_exactly
+def _sum_shifted(values: Any, begin: int, step: int, radius: int, result: Any) -> None:
+    """result = values from `begin` on plus what lies 1, 2, ... `radius` steps before and after."""
+    at = values[begin:]
+    a, b = values[begin - step :], values[begin + step :]
+    if radius == 1:
+        _sum_three(a, at, b, result)
+        return
+    c, d = values[begin - 2 * step :], values[begin + 2 * step :]
+    if radius == 2:
+        _sum_five(c, a, at, b, d, result)
+        return
+    _sum_seven(values[begin - 3 * step :], c, a, at, b, d, values[begin + 3 * step :], result)
+    for k in range(4, radius + 1):
+        _add_two(values[begin - k * step :], values[begin + k * step :], result)
+
+
+@compiled_exactly
+def _sum_ring(ring: Any, term: int, z: int, result: Any) -> None:
+    """result = sum of the ring (N, 3, n): slices z - N // 2 to z + N // 2, each at its number modulo N."""
+    n = ring.shape[0]
+    at, a, b = ring[z % n, term], ring[(z - 1) % n, term], ring[(z + 1) % n, term]
+    if n == 3:
+        _sum_three(a, at, b, result)
+        return
+    c, d = ring[(z - 2) % n, term], ring[(z + 2) % n, term]
+    if n == 5:
+        _sum_five(c, a, at, b, d, result)
+        return
+    _sum_seven(ring[(z - 3) % n, term], c, a, at, b, d, ring[(z + 3) % n, term], result)
+    for k in range(4, n // 2 + 1):
+        _add_two(ring[(z - k) % n, term], ring[(z + k) % n, term], result)
+
+
+@compiled_exactly
+def _sum_ends(rows: Any, width: int, radius: int, result: Any) -> None:
+    """The ends of rows in what `_sum_shifted` made along x, where it took from other rows."""
+    for begin in range(0, result.size, width):
+        last = begin + width - 1
+        left, right = np.float32(0), np.float32(0)
+        for i in range(min(radius, width)):
+            left += rows[begin + i]
+            right += rows[last - i]
+        for i in range(min(radius, width)):
+            if i + radius < width:
+                left += rows[begin + i + radius]
+                right += rows[last - i - radius]
+            result[begin + i] = left
+            result[last - i] = right
+
+
+@compiled_exactly
+def _sum_plane(strip: Any, width: int, radius: int, line: Any, result: Any) -> None:
+    """result (n,) = strip (n and `radius` rows more above and below) summed along y and x; line: (n + 2 radius,)."""
+    centre = line[radius : radius + result.size]
+    _sum_shifted(strip, radius * width, width, radius, centre)
+    _sum_shifted(line, radius, 1, radius, result)
+    _sum_ends(centre, width, radius, result)
+
+
+@compiled_exactly
+def _working_memory(rows: int, width: int, radius: int) -> Any:
+    """strip and line of `_sum_plane`, ring and sums of `_sum_ring`."""
+    size = rows * width
+    strip = np.empty(size + 2 * radius * width, np.float32)
+    line = np.zeros(size + 2 * radius, np.float32)
+    return strip, line, np.empty((2 * radius + 1, 3, size), np.float32), np.empty((3, size), np.float32)
+
+
+@compiled_exactly
+def _sum_next(
+    maps: Any, fixed: Any, moving: Any, z: int, first: int, width: int, strip: Any, line: Any, ring: Any, sums: Any
+) -> None:
+    """sums (3, n) = sums over the windows of rows from `first` on of slice z: of maps (3, Z, Y X) or, where there are
+    none, of moving, its square, and its product with fixed, both (Z, Y X). To be called with z = 0, 1, 2, ...
     """
-    depth, height = fixed.shape[:2]
-    side = ring.shape[0]
-    radius = side // 2
-    for row in range(y + radius if y > 0 else -radius, y + radius + 1):
-        rows = ring[row % side]
+    depth, size = moving.shape
+    side, radius = ring.shape[0], ring.shape[0] // 2
+    begin = (first - radius) * width
+    low, high = max(-begin, 0), min(strip.size, size - begin)
+    begin += low
+    clear(strip[:low])
+    clear(strip[high:])
+    for k in range(-radius if z == 0 else z + radius, z + radius + 1):
         for term in range(3):
-            clear(rows[term])
-        if row < 0 or row >= height:
-            continue
-        for k in range(max(z - radius, 0), min(z + radius + 1, depth)):
+            plane, inside = ring[k % side, term], strip[low:high]
+            if not 0 <= k < depth:
+                clear(plane)
+                continue
             if maps.size > 0:
-                for term in range(3):
-                    add(maps[term, k, row], rows[term])
+                copy(maps[term, k, begin:], inside)
+            elif term == 0:
+                copy(moving[k, begin:], inside)
+            elif term == 1:
+                _multiply(moving[k, begin:], moving[k, begin:], inside)
             else:
-                _add_moments(fixed[k, row], moving[k, row], rows)
-    _sum_rows(ring, line, sums)
+                _multiply(fixed[k, begin:], moving[k, begin:], inside)
+            _sum_plane(strip, width, radius, line, plane)
+    for term in range(3):
+        _sum_ring(ring, term, z, sums[term])
 
 
 @compiled_exactly
@@ -83,52 +157,69 @@ def _ones_by_sides(size: int, radius: int) -> Any:
 
 
 @compiled_exactly
-def _center(averages: Any, squares: Any, products: Any, means: Any, by_size: Any) -> None:
-    """From sums over windows to means of them, variances and covariances, in place, all (X,)."""
-    for x in range(averages.size):
-        average = averages[x] * by_size[x]
-        averages[x] = average
-        squares[x] = squares[x] * by_size[x] - average * average
-        products[x] = products[x] * by_size[x] - means[x] * average
+def _ones_by_areas(height: int, width: int, radius: int) -> Any:
+    """The same for a slice, (Y X,)."""
+    along_y, along_x = _ones_by_sides(height, radius), _ones_by_sides(width, radius)
+    result = np.empty(height * width, np.float32)
+    for y in range(height):
+        scale(along_x, along_y[y], result[y * width : (y + 1) * width])
+    return result
 
 
 @compiled_exactly
-def _slopes(covariances: Any, variances: Any, spreads: Any, noise: Any, least: Any, slopes: Any) -> None:
-    for x in range(slopes.size):
-        spread = spreads[x]
-        slope = np.float32(2) * covariances[x] / ((variances[x] + noise) * (spread + noise))
-        slopes[x] = slope if spread > least else np.float32(0)
+def _center(sums: Any, areas: Any, by_depth: Any, mean: Any, variance: Any) -> None:
+    """Means and variances of windows from sums (3, N) over them; areas, by_depth: 1 / their sizes."""
+    totals, squares = sums[0], sums[1]
+    for i in range(mean.size):
+        by_size = areas[i] * by_depth
+        average = totals[i] * by_size
+        mean[i] = average
+        variance[i] = squares[i] * by_size - average * average
 
 
 @compiled_exactly
-def _curves(slopes: Any, covariances: Any, spreads: Any, least: Any, curves: Any) -> None:
-    for x in range(slopes.size):
-        spread = spreads[x]
-        curves[x] = slopes[x] * (covariances[x] / (spread if spread > least else least))
+def _coefficients(
+    sums: Any,
+    areas: Any,
+    by_depth: Any,
+    means: Any,
+    variances: Any,
+    shares: Any,
+    noise: Any,
+    least: Any,
+    slopes: Any,
+    curves: Any,
+    constants: Any,
+) -> None:
+    """All (N,). In one loop, which reads and writes memory half as much as several."""
+    totals, squares, products = sums[0], sums[1], sums[2]
+    for i in range(slopes.size):
+        by_size = areas[i] * by_depth
+        average, mean = totals[i] * by_size, means[i]
+        spread = squares[i] * by_size - average * average
+        covariance = products[i] * by_size - mean * average
+        slope = np.float32(2) * covariance / ((variances[i] + noise) * (spread + noise))
+        slope = slope if spread > least else np.float32(0)
+        curve = slope * (covariance / (spread if spread > least else least))
+        weight = by_size * shares[i]
+        slopes[i] = slope * weight
+        curves[i] = curve * weight
+        constants[i] = (slope * mean - average * curve) * weight
 
 
 @compiled_exactly
-def _constants(slopes: Any, means: Any, averages: Any, curves: Any, constants: Any) -> None:
-    for x in range(slopes.size):
-        constants[x] = slopes[x] * means[x] - averages[x] * curves[x]
-
-
-@compiled_exactly
-def moments(image: Any, radius: int, mean: Any, variance: Any, start: int, stop: int) -> None:
-    """Mean and variance of every window of `image`, all (Z, Y, X)."""
-    depth, height, width = image.shape
-    no_maps = np.empty((3, 0, 0, 0), np.float32)
-    ring, line, sums = _working_rows(width, radius)
-    along_z, along_y = _ones_by_sides(depth, radius), _ones_by_sides(height, radius)
-    along_x = _ones_by_sides(width, radius)
-    by_size = np.empty(width, np.float32)
-    for z in range(start, stop):
-        for y in range(height):
-            _sum_windows(no_maps, image, image, z, y, ring, line, sums)
-            scale(along_x, along_z[z] * along_y[y], by_size)
-            _center(sums[0], sums[1], sums[2], sums[0], by_size)
-            copy(sums[0], mean[z, y])
-            copy(sums[1], variance[z, y])
+def moments(image: Any, width: int, radius: int, mean: Any, variance: Any, start: int, stop: int) -> None:
+    """Mean and variance of every window of `image`, all (Z, Y X); in rows start to stop of every slice."""
+    depth, size = image.shape
+    no_maps = np.empty((3, 0, 0), np.float32)
+    along_z, areas = _ones_by_sides(depth, radius), _ones_by_areas(size // width, width, radius)
+    rows = rows_of(width)
+    for first in range(start, stop, rows):
+        begin, end = first * width, min(first + rows, stop) * width
+        strip, line, ring, sums = _working_memory((end - begin) // width, width, radius)
+        for z in range(depth):
+            _sum_next(no_maps, image, image, z, first, width, strip, line, ring, sums)
+            _center(sums, areas[begin:], along_z[z], mean[z, begin:end], variance[z, begin:end])
 
 
 @compiled_exactly
@@ -140,43 +231,47 @@ def coefficients(
     share: Any,
     noise: Any,
     least: Any,
+    width: int,
     radius: int,
     terms: Any,
     start: int,
     stop: int,
 ) -> None:
-    """terms (3, Z, Y, X): by what a window's derivative takes the fixed values, the moving ones, and 1; each divided by
+    """terms (3, Z, Y X): by what a window's derivative takes the fixed values, the moving ones, and 1; each divided by
     the size of the window.
     """
-    depth, height, width = fixed.shape
-    no_maps = np.empty((3, 0, 0, 0), np.float32)
-    ring, line, sums = _working_rows(width, radius)
-    along_z, along_y = _ones_by_sides(depth, radius), _ones_by_sides(height, radius)
-    along_x = _ones_by_sides(width, radius)
-    by_size = np.empty(width, np.float32)
-    for z in range(start, stop):
-        for y in range(height):
-            _sum_windows(no_maps, fixed, moving, z, y, ring, line, sums)
-            scale(along_x, along_z[z] * along_y[y], by_size)
-            averages, spreads, covariances = sums[0], sums[1], sums[2]
-            _center(averages, spreads, covariances, mean[z, y], by_size)
-            slopes, curves, constants = terms[0, z, y], terms[1, z, y], terms[2, z, y]
-            _slopes(covariances, variance[z, y], spreads, noise, least, slopes)
-            _curves(slopes, covariances, spreads, least, curves)
-            _constants(slopes, mean[z, y], averages, curves, constants)
-            for term in range(3):
-                multiply(terms[term, z, y], by_size)
-                if share.size > 0:
-                    multiply(terms[term, z, y], share[z, y])
+    depth, size = fixed.shape
+    no_maps = np.empty((3, 0, 0), np.float32)
+    along_z, areas = _ones_by_sides(depth, radius), _ones_by_areas(size // width, width, radius)
+    rows = rows_of(width)
+    alike = np.ones(rows * width, np.float32)
+    for first in range(start, stop, rows):
+        begin, end = first * width, min(first + rows, stop) * width
+        strip, line, ring, sums = _working_memory((end - begin) // width, width, radius)
+        for z in range(depth):
+            _sum_next(no_maps, fixed, moving, z, first, width, strip, line, ring, sums)
+            means, variances = mean[z, begin:], variance[z, begin:]
+            shares = share[z, begin:] if share.size > 0 else alike
+            slopes, curves, constants = terms[0, z, begin:end], terms[1, z, begin:end], terms[2, z, begin:end]
+            by_area, by_depth = areas[begin:], along_z[z]
+            _coefficients(
+                sums, by_area, by_depth, means, variances, shares, noise, least, slopes, curves, constants
+            )
 
 
 @compiled_exactly
-def rise(terms: Any, fixed: Any, moving: Any, radius: int, result: Any, start: int, stop: int) -> None:
-    """result (Z, Y, X) = the sums over windows of `terms` (3, Z, Y, X), times fixed, minus moving, minus 1."""
-    _, height, width = fixed.shape
-    ring, line, sums = _working_rows(width, radius)
-    for z in range(start, stop):
-        for y in range(height):
-            _sum_windows(terms, fixed, moving, z, y, ring, line, sums)
-            for x in range(width):
-                result[z, y, x] = fixed[z, y, x] * sums[0, x] - moving[z, y, x] * sums[1, x] - sums[2, x]
+def _rise(fixed: Any, moving: Any, slopes: Any, curves: Any, constants: Any, result: Any) -> None:
+    for i in range(result.size):
+        result[i] = fixed[i] * slopes[i] - moving[i] * curves[i] - constants[i]
+
+
+@compiled_exactly
+def rise(terms: Any, fixed: Any, moving: Any, width: int, radius: int, result: Any, start: int, stop: int) -> None:
+    """result (Z, Y X) = the sums over windows of `terms` (3, Z, Y X), times fixed, minus moving, minus 1."""
+    rows = rows_of(width)
+    for first in range(start, stop, rows):
+        begin, end = first * width, min(first + rows, stop) * width
+        strip, line, ring, sums = _working_memory((end - begin) // width, width, radius)
+        for z in range(fixed.shape[0]):
+            _sum_next(terms, fixed, moving, z, first, width, strip, line, ring, sums)
+            _rise(fixed[z, begin:], moving[z, begin:], sums[0], sums[1], sums[2], result[z, begin:end])
