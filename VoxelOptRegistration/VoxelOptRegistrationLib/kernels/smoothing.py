@@ -12,7 +12,9 @@ def convolve(volume: Tensor, weights: list[float]) -> Tensor:
     """volume (C, Z, Y, X) convolved along every axis with `weights` at 0, 1, 2, ... voxels, replicate borders."""
     from .loops import smoothing
 
+    _, _, height, width = volume.shape
     result = empty(volume.shape)
-    values, factors, smoothed = arrays(volume.flatten(2), volume.new_tensor(weights), result.flatten(2))
-    in_slabs(smoothing.smooth, volume.shape[1:], values, volume.shape[3], factors, smoothed)
+    factors = volume.new_tensor([*weights, 0.0] if len(weights) == 2 else weights)
+    values, factors, smoothed = arrays(volume.flatten(1), factors, result.flatten(1))
+    in_slabs(smoothing.smooth, volume.shape[1:], values, height * width, width, factors, smoothed)
     return result

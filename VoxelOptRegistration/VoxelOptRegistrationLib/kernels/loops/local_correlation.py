@@ -46,37 +46,20 @@ def _multiply(a: Any, b: Any, result: Any) -> None:
 
 
 @compiled_exactly
-def _sum_shifted(values: Any, begin: int, step: int, radius: int, result: Any) -> None:
-    """result = values from `begin` on plus what lies 1, 2, ... `radius` steps before and after."""
-    at = values[begin:]
-    a, b = values[begin - step :], values[begin + step :]
-    if radius == 1:
+def _sum_places(values: Any, places: Any, result: Any) -> None:
+    """result (N,) = sum of values from all places on: 3, 5, 7, ... of them, pairwise from the middle one out."""
+    v, p, middle = values, places, places.size // 2
+    at, a, b = v[p[middle] :], v[p[middle - 1] :], v[p[middle + 1] :]
+    if middle == 1:
         _sum_three(a, at, b, result)
         return
-    c, d = values[begin - 2 * step :], values[begin + 2 * step :]
-    if radius == 2:
+    c, d = v[p[middle - 2] :], v[p[middle + 2] :]
+    if middle == 2:
         _sum_five(c, a, at, b, d, result)
         return
-    _sum_seven(values[begin - 3 * step :], c, a, at, b, d, values[begin + 3 * step :], result)
-    for k in range(4, radius + 1):
-        _add_two(values[begin - k * step :], values[begin + k * step :], result)
-
-
-@compiled_exactly
-def _sum_ring(ring: Any, term: int, z: int, result: Any) -> None:
-    """result = sum of the ring (N, 3, n): slices z - N // 2 to z + N // 2, each at its number modulo N."""
-    n = ring.shape[0]
-    at, a, b = ring[z % n, term], ring[(z - 1) % n, term], ring[(z + 1) % n, term]
-    if n == 3:
-        _sum_three(a, at, b, result)
-        return
-    c, d = ring[(z - 2) % n, term], ring[(z + 2) % n, term]
-    if n == 5:
-        _sum_five(c, a, at, b, d, result)
-        return
-    _sum_seven(ring[(z - 3) % n, term], c, a, at, b, d, ring[(z + 3) % n, term], result)
-    for k in range(4, n // 2 + 1):
-        _add_two(ring[(z - k) % n, term], ring[(z + k) % n, term], result)
+    _sum_seven(v[p[middle - 3] :], c, a, at, b, d, v[p[middle + 3] :], result)
+    for k in range(4, middle + 1):
+        _add_two(v[p[middle - k] :], v[p[middle + k] :], result)
 
 
 @compiled_exactly
@@ -97,21 +80,12 @@ def _sum_ends(rows: Any, width: int, radius: int, result: Any) -> None:
 
 
 @compiled_exactly
-def _sum_plane(strip: Any, width: int, radius: int, line: Any, result: Any) -> None:
-    """result (n,) = strip (n and `radius` rows more above and below) summed along y and x; line: (n + 2 radius,)."""
-    centre = line[radius : radius + result.size]
-    _sum_shifted(strip, radius * width, width, radius, centre)
-    _sum_shifted(line, radius, 1, radius, result)
-    _sum_ends(centre, width, radius, result)
-
-
-@compiled_exactly
 def _working_memory(rows: int, width: int, radius: int) -> Any:
-    """strip and line of `_sum_plane`, ring and sums of `_sum_ring`."""
+    """strip, line, ring and sums of `_sum_next`."""
     size = rows * width
     strip = np.empty(size + 2 * radius * width, np.float32)
     line = np.zeros(size + 2 * radius, np.float32)
-    return strip, line, np.empty((2 * radius + 1, 3, size), np.float32), np.empty((3, size), np.float32)
+    return strip, line, np.empty((2 * radius + 1) * 3 * size, np.float32), np.empty((3, size), np.float32)
 
 
 @compiled_exactly
@@ -122,15 +96,20 @@ def _sum_next(
     none, of moving, its square, and its product with fixed, both (Z, Y X). To be called with z = 0, 1, 2, ...
     """
     depth, size = moving.shape
-    side, radius = ring.shape[0], ring.shape[0] // 2
+    n = sums.shape[1]
+    radius = (line.size - n) // 2
+    side = 2 * radius + 1
     begin = (first - radius) * width
     low, high = max(-begin, 0), min(strip.size, size - begin)
     begin += low
     clear(strip[:low])
     clear(strip[high:])
+    centre, inside = line[radius : radius + n], strip[low:high]
+    places = np.arange(side)
     for k in range(-radius if z == 0 else z + radius, z + radius + 1):
         for term in range(3):
-            plane, inside = ring[k % side, term], strip[low:high]
+            at = (k % side * 3 + term) * n
+            plane = ring[at : at + n]
             if not 0 <= k < depth:
                 clear(plane)
                 continue
@@ -138,13 +117,13 @@ def _sum_next(
                 copy(maps[term, k, begin:], inside)
             elif term == 0:
                 copy(moving[k, begin:], inside)
-            elif term == 1:
-                _multiply(moving[k, begin:], moving[k, begin:], inside)
             else:
-                _multiply(fixed[k, begin:], moving[k, begin:], inside)
-            _sum_plane(strip, width, radius, line, plane)
+                _multiply(moving[k, begin:] if term == 1 else fixed[k, begin:], moving[k, begin:], inside)
+            _sum_places(strip, places * width, centre)
+            _sum_places(line, places, plane)
+            _sum_ends(centre, width, radius, plane)
     for term in range(3):
-        _sum_ring(ring, term, z, sums[term])
+        _sum_places(ring, ((places + z - radius) % side * 3 + term) * n, sums[term])
 
 
 @compiled_exactly
