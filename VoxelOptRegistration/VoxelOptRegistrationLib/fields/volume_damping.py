@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..kernels import jacobian as kernels
 from ..kernels.differences import moved_along_gradient
 from ..kernels.runtime import compiles, fused
 from .jacobian import difference, jacobian_determinant
@@ -39,4 +40,6 @@ def _damped(displacement: Tensor, rate: float) -> Tensor:
 
 
 def _changes(displacement: Tensor) -> Tensor:
+    if compiles(displacement) and min(displacement.shape) > 1:
+        return kernels.jacobian_determinant(displacement, _LEAST_DETERMINANT).log_()
     return jacobian_determinant(displacement).clamp_(min=_LEAST_DETERMINANT).log_()

@@ -23,6 +23,7 @@ def moved_along_gradient(displacement: Tensor, values: Tensor, rate: float) -> T
     from .loops import differences
 
     result = empty(displacement.shape)
-    field, slope, moved = arrays(displacement, values, result)
-    in_slabs(differences.moved_along_gradient, values.shape, field, slope, np.float32(rate), moved)
+    field, slope, moved = arrays(displacement.flatten(2), values.flatten(1), result.flatten(2))
+    width = values.shape[2]
+    in_slabs(differences.moved_along_gradient, values.shape, field, slope, width, np.float32(rate), moved)
     return result

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from torch import Tensor
 
@@ -9,12 +11,14 @@ from .memory_reuse import empty
 from .runtime import arrays, in_slabs
 
 
-def jacobian_determinant(displacement: Tensor) -> Tensor:
-    """det(I + du/dx) of (3, Z, Y, X) by central differences, (Z, Y, X)."""
+def jacobian_determinant(displacement: Tensor, least: float = -math.inf) -> Tensor:
+    """det(I + du/dx) of (3, Z, Y, X) by central differences, (Z, Y, X); `least` where it is below."""
     from .loops import jacobian
 
+    _, _, height, width = displacement.shape
     result = empty(displacement.shape[1:])
-    in_slabs(jacobian.determinants, result.shape, *arrays(displacement, result))
+    field, found = arrays(displacement.flatten(1), result.flatten())
+    in_slabs(jacobian.determinants, result.shape, field, height, width, np.float32(least), found)
     return result
 
 

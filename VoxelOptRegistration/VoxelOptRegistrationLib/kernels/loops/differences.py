@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import compiled
-from .rows import clear, copy
+from .rows import clear
 
 
 @compiled
@@ -49,13 +49,27 @@ def along_gradients(weights: Any, maps: Any, result: Any, start: int, stop: int)
 
 
 @compiled
-def moved_along_gradient(field: Any, values: Any, rate: Any, result: Any, start: int, stop: int) -> None:
-    """result = field (3, Z, Y, X) + rate times the gradient of values (Z, Y, X)."""
-    rates = np.empty(result.shape[3], np.float32)
-    for x in range(rates.size):
-        rates[x] = rate
+def _move(values: Any, after: Any, before: Any, rate: Any, result: Any) -> None:
+    for i in range(result.size):
+        result[i] = values[i] + rate * (after[i] - before[i])
+
+
+@compiled
+def moved_along_gradient(field: Any, values: Any, width: int, rate: Any, result: Any, start: int, stop: int) -> None:
+    """result = field (3, Z, Y X) + rate times the gradient of values (Z, Y X)."""
+    depth, size = values.shape
+    half = np.float32(0.5)
     for z in range(start, stop):
-        for y in range(result.shape[2]):
-            for axis in range(3):
-                copy(field[axis, z, y], result[axis, z, y])
-            _add_gradient(rates, values, z, y, result)
+        plane, u, moved = values[z], field[1, z], result[1, z]
+        along_z = rate * one_by_distance(z, depth)
+        _move(field[0, z], values[min(z + 1, depth - 1)], values[max(z - 1, 0)], along_z, result[0, z])
+        end = size - width
+        _move(u, plane[width:], plane, rate, moved[:width])
+        _move(u[width:], plane[2 * width :], plane, half * rate, moved[width:end])
+        _move(u[end:], plane[end:], plane[end - width :], rate, moved[end:])
+        u, moved = field[2, z], result[2, z]
+        _move(u[1:], plane[2:], plane, half * rate, moved[1 : size - 1])
+        for first in range(0, size, width):
+            last = first + width - 1
+            moved[first] = u[first] + rate * (plane[first + 1] - plane[first])
+            moved[last] = u[last] + rate * (plane[last] - plane[last - 1])
