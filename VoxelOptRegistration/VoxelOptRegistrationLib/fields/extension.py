@@ -6,12 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .smoothing import gaussian_smooth
+from ..kernels.memory_reuse import reused_memory
+from ..kernels.runtime import compiles
+from ..kernels.smoothing import convolve
+from .smoothing import gaussian_smooth, gaussian_weights
 
 _GAIN = 4.0
 """A coarse voxel counts as known in full once a quarter of its neighbourhood is."""
 
 
+@reused_memory()
 def extend_smoothly(maps: Tensor, known: Tensor, passes: int = 5) -> Tensor:
     """Maps (C, Z, Y, X), kept where `known` (Z, Y, X) is 1 and following from their surroundings where it is 0, in
     between a mixture; as they are where nothing is known.
@@ -22,8 +26,15 @@ def extend_smoothly(maps: Tensor, known: Tensor, passes: int = 5) -> Tensor:
         return maps
     filled = _pulled_and_pushed(maps, known[None])
     for _ in range(passes):
-        filled = torch.lerp(gaussian_smooth(filled, 1.0), maps, known)
+        filled = _smoothed_between(filled, maps, known)
     return filled
+
+
+def _smoothed_between(filled: Tensor, maps: Tensor, known: Tensor) -> Tensor:
+    """`filled` smoothed by one voxel, and `maps` where known."""
+    if compiles(filled, maps, known):
+        return convolve(filled, gaussian_weights(1.0), maps, known)
+    return torch.lerp(gaussian_smooth(filled, 1.0), maps, known)
 
 
 def _pulled_and_pushed(values: Tensor, known: Tensor) -> Tensor:
@@ -37,4 +48,4 @@ def _pulled_and_pushed(values: Tensor, known: Tensor) -> Tensor:
 
 
 def _halved(volume: Tensor) -> Tensor:
-    return F.avg_pool3d(F.pad(volume, (1,) * 6)[None], 3, 2)[0]
+    return F.avg_pool3d(volume[None], 3, 2, padding=1)[0]

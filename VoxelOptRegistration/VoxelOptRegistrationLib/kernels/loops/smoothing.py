@@ -56,9 +56,21 @@ def _pad_rows(rows: Any, width: int, margin: int, result: Any) -> None:
 
 
 @compiled
-def smooth(volume: Any, size: int, width: int, weights: Any, result: Any, start: int, stop: int) -> None:
+def _mix(values: Any, kept: Any, share: Any, result: Any) -> None:
+    """result = values where share is 0, to the last bit kept where it is 1, in between a mixture."""
+    one, half = np.float32(1), np.float32(0.5)
+    for i in range(result.size):
+        way, part = kept[i] - values[i], share[i]
+        result[i] = values[i] + part * way if part < half else kept[i] - (one - part) * way
+
+
+@compiled
+def smooth(
+    volume: Any, size: int, width: int, weights: Any, kept: Any, share: Any, result: Any, start: int, stop: int
+) -> None:
     """result = volume convolved along all axes with `weights` at 0, 1, 2, ... voxels to both sides, at least three,
-    replicated at the border, both (C, Z Y X): a slice of `size` along the first axis, its rows along the others.
+    replicated at the border, both (C, Z Y X): a slice of `size` along the first axis, its rows along the others. Where
+    share (Z Y X,) is given, kept (C, Z Y X) takes that part of it.
     """
     last, radius = volume.shape[1] // size - 1, weights.size - 1
     edge, chunk, length = radius * width, rows_of(width) * width, width + 2 * radius
@@ -87,5 +99,9 @@ def smooth(volume: Any, size: int, width: int, weights: Any, result: Any, start:
                     before[i], after[i] = radius - i, radius + i
                 _convolve(padded, before, after, weights, rows[: count * length - 2 * radius])
                 for row in range(count):
-                    line = rows[row * length :]
-                    copy(line, result[c, z * size + begin + row * width : z * size + begin + (row + 1) * width])
+                    first = z * size + begin + row * width
+                    line, into = rows[row * length :], result[c, first : first + width]
+                    if share.size > 0:
+                        _mix(line, kept[c, first:], share[first:], into)
+                    else:
+                        copy(line, into)
