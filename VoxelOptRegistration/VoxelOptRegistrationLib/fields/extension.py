@@ -48,4 +48,6 @@ def _pulled_and_pushed(values: Tensor, known: Tensor) -> Tensor:
 
 
 def _halved(volume: Tensor) -> Tensor:
+    if min(volume.shape[1:]) < 3:  # torch pools nothing that is smaller than the window.
+        return F.avg_pool3d(F.pad(volume, (1,) * 6)[None], 3, 2)[0]
     return F.avg_pool3d(volume[None], 3, 2, padding=1)[0]

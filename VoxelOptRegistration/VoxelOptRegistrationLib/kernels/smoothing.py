@@ -8,9 +8,7 @@ from .memory_reuse import empty
 from .runtime import arrays, in_slabs
 
 
-def convolve(
-    volume: Tensor, weights: list[float], kept: Tensor | None = None, share: Tensor | None = None
-) -> Tensor:
+def convolve(volume: Tensor, weights: list[float], kept: Tensor | None = None, share: Tensor | None = None) -> Tensor:
     """volume (C, Z, Y, X) convolved along every axis with `weights` at 0, 1, 2, ... voxels, replicate borders.
 
     With kept (C, Z, Y, X) and share (Z, Y, X), torch.lerp of that to kept by share.

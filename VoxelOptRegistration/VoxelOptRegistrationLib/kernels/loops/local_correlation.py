@@ -1,4 +1,4 @@
-"""Loops of `kernels.local_correlation`. Volumes are (Z, Y X): rows of a slice that follow one another are one long loop.
+"""Loops of `kernels.local_correlation`. Volumes are (Z, Y X): rows of a slice that follow one another are one loop.
 
 A strip of rows goes through the slices: windows are summed along y and x in each, and as many of these sums as a window
 has slices stay at hand, a ring of them.
@@ -233,9 +233,7 @@ def coefficients(
             shares = share[z, begin:] if share.size > 0 else alike
             slopes, curves, constants = terms[0, z, begin:end], terms[1, z, begin:end], terms[2, z, begin:end]
             by_area, by_depth = areas[begin:], along_z[z]
-            _coefficients(
-                sums, by_area, by_depth, means, variances, shares, noise, least, slopes, curves, constants
-            )
+            _coefficients(sums, by_area, by_depth, means, variances, shares, noise, least, slopes, curves, constants)
 
 
 @compiled_exactly
