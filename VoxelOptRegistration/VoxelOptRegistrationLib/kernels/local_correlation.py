@@ -11,6 +11,9 @@ from torch import Tensor
 from .memory_reuse import empty
 from .runtime import arrays, in_slabs
 
+_PARTS = 2
+"""For each thread: every part reads as many rows around its own as a window reaches."""
+
 
 def moments(image: Tensor, radius: int) -> tuple[Tensor, Tensor]:
     """Mean and variance of the windows of an image, all (Z, Y, X)."""
@@ -18,7 +21,7 @@ def moments(image: Tensor, radius: int) -> tuple[Tensor, Tensor]:
 
     mean, variance = empty((2, *image.shape))
     values, *results = arrays(image.flatten(1), mean.flatten(1), variance.flatten(1))
-    in_slabs(local_correlation.moments, _by_rows(image), values, image.shape[2], radius, *results)
+    in_slabs(local_correlation.moments, _by_rows(image), values, image.shape[2], radius, *results, per_thread=_PARTS)
     return mean, variance
 
 
@@ -41,9 +44,11 @@ def gradient(
     images = arrays(*(volume.flatten(1) for volume in (fixed, mean, variance, moving)))
     shares = arrays(torch.empty((0, 0)) if share is None else share.flatten(1))
     numbers = (np.float32(noise), np.float32(least), width, radius)
-    in_slabs(local_correlation.coefficients, _by_rows(fixed), *images, *shares, *numbers, *arrays(terms))
+    in_slabs(
+        local_correlation.coefficients, _by_rows(fixed), *images, *shares, *numbers, *arrays(terms), per_thread=_PARTS
+    )
     values = arrays(terms, fixed.flatten(1), moving.flatten(1))
-    in_slabs(local_correlation.rise, _by_rows(fixed), *values, width, radius, *arrays(result))
+    in_slabs(local_correlation.rise, _by_rows(fixed), *values, width, radius, *arrays(result), per_thread=_PARTS)
     return result.view(fixed.shape)
 
 

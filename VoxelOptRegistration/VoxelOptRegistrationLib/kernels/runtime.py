@@ -146,15 +146,20 @@ def written(*tensors: Tensor) -> list[Any]:
     return arrays(*tensors)
 
 
-def in_slabs(loop: Callable[..., None], shape: tuple[int, ...] | torch.Size, *arguments: Any) -> None:
-    """loop(*arguments, start, stop) for slabs of the first of the axes `shape` (Z, Y, X), over torch's threads."""
+def in_slabs(
+    loop: Callable[..., None], shape: tuple[int, ...] | torch.Size, *arguments: Any, per_thread: int = _PARTS_PER_THREAD
+) -> None:
+    """loop(*arguments, start, stop) for slabs of the first of the axes `shape` (Z, Y, X), over torch's threads.
+
+    per_thread: slabs; one that waits for a busy core holds up the others less where they are many.
+    """
     depth = shape[0]
     voxels = depth * shape[1] * shape[2]
     threads = torch.get_num_threads()
     if threads == 1 or voxels < _SHARED_VOXELS:
         loop(*arguments, 0, depth)
         return
-    parts = min(depth, threads * _PARTS_PER_THREAD)
+    parts = min(depth, threads * per_thread)
     edges = [depth * part // parts for part in range(parts + 1)]
     list(_pool(threads).map(lambda part: loop(*arguments, edges[part], edges[part + 1]), range(parts)))
 
