@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from unittest.mock import patch
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -47,8 +50,13 @@ def test_local_correlation_is_its_twins(
     torch.testing.assert_close(fast.mean.double(), twin.mean, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(fast.variance.double(), twin.variance, atol=3e-6, rtol=1e-5)
     expected = twin.gradient(moving.double(), None if share is None else share.double())
-    scale = float(expected.abs().max())
-    torch.testing.assert_close(fast.gradient(moving, share).double(), expected, atol=1e-4 * scale + 1e-6, rtol=0)
+    with patch.dict(os.environ, {SWITCH: "torch"}):
+        plain = LocalCorrelation.of(fixed, radius, noise).gradient(moving, share).double()
+    # Variances are differences of single precision: what that leaves of windows of few, almost equal values is judged
+    # by the noise that they are compared with, and by plain torch.
+    rounding = torch.finfo(torch.float32).eps / noise + 4.0 * float((plain - expected).abs().max())
+    close = 1e-4 * float(expected.abs().max()) + 1e-6 + rounding
+    torch.testing.assert_close(fast.gradient(moving, share).double(), expected, atol=close, rtol=0)
 
 
 @pytest.mark.parametrize("masked", [False, True])
