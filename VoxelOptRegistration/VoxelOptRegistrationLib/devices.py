@@ -15,7 +15,6 @@ from .system_memory import free_memory, total_memory
 
 THREAD_WAITING = {"GOMP_SPINCOUNT": "10000", "KMP_BLOCKTIME": "1"}
 """Rounds (GNU) and milliseconds (Intel, LLVM) that a waiting thread spins before it sleeps."""
-LARGE_PAGES = {"THP_MEM_ALLOC_ENABLE": "1"}
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,9 @@ def load_torch() -> Any:
     """The torch module; raises `ComputationError` with a remedy where it is missing or broken.
 
     Threads that wait for each other give their core away soon: on a computer that is busy with anything else, ones that
-    spin for long cost several times the work itself. On Linux, memory comes in large pages, which are cleared faster.
-    torch and its thread library read both once, when they load.
+    spin for long cost several times the work itself. torch's thread library reads this once, when it loads.
     """
-    for name, value in (THREAD_WAITING | LARGE_PAGES).items():
+    for name, value in THREAD_WAITING.items():
         os.environ.setdefault(name, value)
     try:
         with signals_wait():  # torch aborts where one interrupts those of its modules that its libraries import
