@@ -57,7 +57,7 @@ def score_candidates(
     rows = max(1, min(height, BLOCK // length))
     f = np.zeros((channels, rows * length), np.float32)
     m = np.zeros((channels, 2 * margin + 1, (rows + 2 * margin) * length), np.float32)
-    totals = np.empty((len(candidates), rows * length), np.float32)
+    total = np.empty(rows * length, np.float32)
     for z in range(start, stop):
         for first in range(0, height, rows):
             count = min(rows, height - first)
@@ -69,27 +69,19 @@ def score_candidates(
                     plane = moving[c, max(0, min(source, depth - 1))]
                     copy_rows(plane, first - margin, count + 2 * margin, margin, replicate, there, m[c, i])
             used = count * length - 2 * margin
-            last = margin + used
-            for i in range(2 * margin + 1):
-                for k in range(len(candidates)):
-                    if candidates[k, 0] + margin == i:
-                        clear(totals[k])
+            for k in range(len(candidates)):
+                offset = (candidates[k, 1] + margin) * length + candidates[k, 2] + margin
+                clear(total)
+                i, end, last = candidates[k, 0] + margin, offset + used, margin + used
+                sums = total[:used]
                 for c in range(0, channels - 1, 2):
+                    first_moving, second_moving = m[c, i, offset:end], m[c + 1, i, offset:end]
                     first_fixed, second_fixed = f[c, margin:last], f[c + 1, margin:last]
-                    for k in range(len(candidates)):
-                        if candidates[k, 0] + margin == i:
-                            offset = (candidates[k, 1] + margin) * length + candidates[k, 2] + margin
-                            one, other = m[c, i, offset : offset + used], m[c + 1, i, offset : offset + used]
-                            _add_two_differences(totals[k, :used], one, first_fixed, other, second_fixed, squared)
-                for k in range(len(candidates)):
-                    if candidates[k, 0] + margin != i:
-                        continue
-                    if channels % 2 == 1:
-                        offset = (candidates[k, 1] + margin) * length + candidates[k, 2] + margin
-                        one = m[channels - 1, i, offset : offset + used]
-                        _add_difference(totals[k, :used], one, f[channels - 1, margin:last], squared)
-                    for y in range(count):
-                        scale(totals[k, y * length : y * length + width], -weight, scores[k, z, first + y])
+                    _add_two_differences(sums, first_moving, first_fixed, second_moving, second_fixed, squared)
+                if channels % 2 == 1:
+                    _add_difference(sums, m[channels - 1, i, offset:end], f[channels - 1, margin:last], squared)
+                for y in range(count):
+                    scale(total[y * length : y * length + width], -weight, scores[k, z, first + y])
 
 
 @compiled
