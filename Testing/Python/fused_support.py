@@ -16,6 +16,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from device_work import OnDevice
+from torch import Tensor
 
 PACKAGE = "VoxelOptRegistrationLib"
 
@@ -237,3 +238,11 @@ def _unpacked(value: Any) -> Any:
     if isinstance(value, list):
         return [_unpacked(part) for part in value]
     return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+
+
+def numbers(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def close(found: Tensor, expected: Tensor, tolerance: float) -> None:
+    torch.testing.assert_close(found.double(), expected.double(), atol=tolerance, rtol=0)

@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from fused_support import InOtherProcess, channels_far_apart, compiled, solved, variants, watched_level
-from torch import Tensor
+from fused_support import InOtherProcess, channels_far_apart, close, compiled, numbers, solved, variants, watched_level
 from VoxelOptRegistrationLib.fields.sampling import gather_sample, identity_grid
 from VoxelOptRegistrationLib.kernels.runtime import SWITCH
 from VoxelOptRegistrationLib.options import Border, EntropyScale, Smoothing, Ties, VoxelOptOptions
@@ -36,14 +35,6 @@ SHAPE = (9, 7, 11)
 @pytest.fixture(autouse=True)
 def twins_in_plain_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SWITCH, "torch")
-
-
-def numbers(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def close(found: Tensor, expected: Tensor, tolerance: float) -> None:
-    torch.testing.assert_close(found.double(), expected.double(), atol=tolerance, rtol=0)
 
 
 @pytest.mark.parametrize("border", list(Border))

@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from fused_support import InOtherProcess, compiled, descended, gone_on, served
+from fused_support import InOtherProcess, close, compiled, descended, gone_on, numbers, served
 from solver_images import smooth_field, textured
-from torch import Tensor
 from VoxelOptRegistrationLib.fields.jacobian import difference
 from VoxelOptRegistrationLib.fields.sampling import warp
 from VoxelOptRegistrationLib.fields.smoothing import gaussian_smooth, gaussian_weights
@@ -31,14 +30,6 @@ SHAPE = (9, 7, 11)
 @pytest.fixture(autouse=True)
 def twins_in_plain_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SWITCH, "torch")
-
-
-def numbers(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def close(found: Tensor, expected: Tensor, tolerance: float) -> None:
-    torch.testing.assert_close(found.double(), expected.double(), atol=tolerance, rtol=0)
 
 
 @pytest.mark.parametrize(("shape", "sigma"), [(SHAPE, 0.4), ((1, 20, 3), 1.7), ((4, 5, 6), 0.01)])

@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from fused_support import InOtherProcess, compiled, matched, served
-from torch import Tensor
+from fused_support import InOtherProcess, close, compiled, matched, numbers, served
 from VoxelOptRegistrationLib.features.mind import mind_ssc
 from VoxelOptRegistrationLib.fields.jacobian import jacobian_determinant, smallest_cell_determinant
 from VoxelOptRegistrationLib.kernels.runtime import SWITCH
@@ -33,14 +32,6 @@ AXES = [(True, True, True), (False, True, True), (True, False, False)]
 @pytest.fixture(autouse=True)
 def twins_in_plain_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SWITCH, "torch")
-
-
-def numbers(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def close(found: Tensor, expected: Tensor, tolerance: float) -> None:
-    torch.testing.assert_close(found.double(), expected.double(), atol=tolerance, rtol=0)
 
 
 @pytest.mark.parametrize(("shape", "radius", "dilation"), [(SHAPE, 0, 1), ((1, 5, 7), 1, 2)])

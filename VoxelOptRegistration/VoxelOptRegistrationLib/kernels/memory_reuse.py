@@ -19,8 +19,8 @@ from torch import Tensor
 _LEAST_BYTES = 1 << 18
 """Less comes from memory that the process keeps anyway."""
 _SLACK = 1.3
-"""Blocks, spare ones included, to the most of them that were in use at once. With 1, two results in five of a refinement
-found none of their size, with this one in ten (brain and liver MR)."""
+"""Blocks, spare ones included, to the most of them that were in use at once. With 1, two results in five of a
+refinement found none of their size, with this one in ten (brain and liver MR)."""
 
 
 @contextmanager
