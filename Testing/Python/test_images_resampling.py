@@ -48,6 +48,36 @@ def test_sampling_agrees_with_scipy(image: sitk.Image, target: sitk.Image, mappi
     assert sampled.max() <= values.max() + 1e-5
 
 
+@quick
+@given(geometries(shear=True), affine_maps(strength=0.2), st.sampled_from([0.2, 0.5, 0.9, 0.999, 1.001, 1.2]))
+def test_the_field_of_view_ends_half_a_voxel_beyond_the_centres(
+    image: sitk.Image, mapping: np.ndarray, extent: float
+) -> None:
+    """Of points that fill `extent` of the field of view along its axes, wherever the transform takes them from."""
+    size = np.array(image.GetSize())
+    middle, spread = (size - 1) / 2, extent * size / (size - 1)
+    place = np.diag([*spread, 1.0])
+    place[:3, 3] = middle - spread * middle
+    matrix = np.linalg.inv(mapping) @ Grid.of(image).index_to_world @ place
+    grid = Grid(Grid.of(image).size_zyx, matrix)
+    z, y, x = np.indices(grid.size_zyx)
+    expected = (np.abs((np.stack([x, y, z], -1) - middle) * spread) < size / 2).all(axis=-1)
+    _, valid = sample_volume(image, grid, affine_transform(mapping))
+    np.testing.assert_array_equal(valid, expected)
+    assert valid.all() == (extent < 1)
+
+
+def test_voxels_that_stay_where_they_are_keep_their_values() -> None:
+    values = np.random.default_rng(1).normal(size=(6, 7, 8)).astype(np.float32)
+    image = sitk.GetImageFromArray(values)
+    image.SetOrigin((3.0, -4.0, 5.0))
+    sampled, valid = sample_volume(image, Grid.of(image))
+    np.testing.assert_array_equal(sampled, values)
+    assert valid.all()
+    sampled[:] = 0
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image), values)
+
+
 def test_outside_continues_the_edge() -> None:
     image = with_values(sitk.Image([10, 10, 10], sitk.sitkFloat32), np.full((10, 10, 10), -1000.0, np.float32))
     wide = Grid((20, 20, 20), np.eye(4))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,6 +12,8 @@ from .jacobian import smallest_cell_determinant
 
 _ROUNDS_PER_RADIUS = 12
 _LARGEST_RADIUS = 12
+_TOGETHER = 1 << 20
+"""Voxels of cubes that are smoothed at a time."""
 
 Box = tuple[slice, slice, slice]
 
@@ -39,9 +43,45 @@ def make_invertible(displacement: Tensor, floor: float = 0.05) -> Tensor:
 
 
 def _smoothed_around(part: Tensor, folded: Tensor, radius: int) -> Tensor:
-    """Towards the mean over a cube of side 2 radius + 1, fully at the folds, fading over as much again."""
-    near = F.max_pool3d(folded.to(part.dtype)[None, None], 2 * radius + 1, 1, radius)
-    return torch.lerp(part, _box_mean(part[None], radius)[0], _box_mean(near, radius)[0])
+    """Towards the mean over a cube of side 2 radius + 1, fully at the folds, fading over as much again.
+
+    Done in cubes around the folds alone, many at a time: folds are few, also where they are spread over a large part.
+    """
+    side, reach, window = 4 * radius + 4, 2 * radius, 2 * radius + 1
+    sizes = torch.tensor(folded.shape, device=part.device)
+    moved = F.pad(part, [n for size in reversed(folded.shape) for n in (0, -size % side)])
+    for corners in _cubes_near(folded, side, reach).split(max(1, _TOGETHER // (side + 2 * reach) ** 3)):
+        steps = torch.arange(-reach, side + reach, device=part.device)
+        there = corners[..., None] + steps
+        held = torch.minimum(there.clamp_min(0), sizes[:, None] - 1)
+        values = part[(slice(None), *_places(held))].transpose(0, 1)
+        near = F.max_pool3d(folded[_places(held)].to(part.dtype), window, 1)
+        inward = (held - there)[..., radius:-radius] + torch.arange(side + reach, device=part.device)
+        near = near[(torch.arange(len(corners))[:, None, None, None], *_places(inward))][:, None]
+        inner = values[..., radius : side + 3 * radius, radius : side + 3 * radius, radius : side + 3 * radius]
+        own = values[..., reach : side + reach, reach : side + reach, reach : side + reach]
+        smoothed = torch.lerp(own, F.avg_pool3d(inner, window, 1), F.avg_pool3d(near, window, 1))
+        moved[(slice(None), *_places(there[..., reach : side + reach]))] = smoothed.transpose(0, 1)
+    z, y, x = folded.shape
+    return moved[:, :z, :y, :x]
+
+
+def _cubes_near(mask: Tensor, side: int, reach: int) -> Tensor:
+    """First voxels (N, 3) of those cubes, of all that a mask (Z, Y, X) is cut into, which lie within `reach`, at most
+    their side, of what it holds.
+    """
+    steps = torch.tensor(list(product((-reach, 0, reach), repeat=3)), device=mask.device)
+    sizes = torch.tensor(mask.shape, device=mask.device)
+    around = torch.minimum((mask.nonzero()[:, None] + steps).clamp_min_(0), sizes - 1)
+    taken = mask.new_zeros([-(-size // side) for size in mask.shape])
+    taken[(around.flatten(0, 1) // side).unbind(1)] = True
+    return taken.nonzero() * side
+
+
+def _places(indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What takes cubes out of a volume, by their indices (N, 3, n) along every axis."""
+    z, y, x = indices.unbind(1)
+    return z[:, :, None, None], y[:, None, :, None], x[:, None, None, :]
 
 
 def _folds_inside(displacement: Tensor, box: Box, floor: float) -> Tensor:
@@ -51,14 +91,9 @@ def _folds_inside(displacement: Tensor, box: Box, floor: float) -> Tensor:
     return smallest_cell_determinant(displacement[(slice(None), *wide)])[inner] <= floor
 
 
-def _box_mean(volume: Tensor, radius: int) -> Tensor:
-    padded = F.pad(volume, (radius,) * 6, mode="replicate")
-    return F.avg_pool3d(padded, 2 * radius + 1, stride=1)
-
-
 def _regions(mask: Tensor, margin: int) -> list[Box]:
     """Boxes around all of a mask (Z, Y, X), each `margin` voxels wider than what it holds, that do not overlap."""
-    return [_widened(box, margin, mask.shape) for box in _split(mask, (0, 0, 0), 2 * margin)]
+    return [_widened(box, margin, mask.shape) for box in _split(mask.nonzero(), 2 * margin)]
 
 
 def _widened(box: Box, margin: int, shape: torch.Size) -> Box:
@@ -66,20 +101,14 @@ def _widened(box: Box, margin: int, shape: torch.Size) -> Box:
     return z, y, x
 
 
-def _split(mask: Tensor, corner: tuple[int, int, int], gap: int) -> list[Box]:
-    """Boxes around what is in a mask whose first voxel is `corner`, parted where more than `gap` slices are empty."""
-    box = []
+def _split(points: Tensor, gap: int) -> list[Box]:
+    """Boxes around voxels (N, 3), parted where more than `gap` slices are empty."""
     for axis in range(3):
-        others = [a for a in range(3) if a != axis]
-        inside = mask.any(dim=others[1]).any(dim=others[0]).nonzero()[:, 0]
-        parted = (inside.diff() > gap).nonzero()[:, 0].tolist()
-        if parted:
-            starts = [int(inside[0]), *(int(inside[i + 1]) for i in parted)]
-            ends = [*(int(inside[i]) + 1 for i in parted), int(inside[-1]) + 1]
-            pieces: list[Box] = []
-            for start, end in zip(starts, ends, strict=True):
-                moved = [c + start * (a == axis) for a, c in enumerate(corner)]
-                pieces += _split(mask.narrow(axis, start, end - start), (moved[0], moved[1], moved[2]), gap)
-            return pieces
-        box.append(slice(corner[axis] + int(inside[0]), corner[axis] + int(inside[-1]) + 1))
-    return [(box[0], box[1], box[2])]
+        taken = points[:, axis].unique()
+        firsts = taken[1:][taken.diff() > gap]
+        if len(firsts) > 0:
+            piece = torch.bucketize(points[:, axis].contiguous(), firsts, right=True)
+            return [box for i in range(len(firsts) + 1) for box in _split(points[piece == i], gap)]
+    ends = zip(points.amin(dim=0).tolist(), points.amax(dim=0).tolist(), strict=True)
+    z, y, x = (slice(first, last + 1) for first, last in ends)
+    return [(z, y, x)]

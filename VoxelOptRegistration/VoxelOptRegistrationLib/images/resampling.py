@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import SimpleITK as sitk
@@ -13,6 +14,8 @@ from .grid import Grid
 from .transforms import affine_matrix
 
 _FWHM = 2 * math.sqrt(2 * math.log(2))
+_NEXT_TO_THE_BORDER = 1e-4
+"""So close to the border of a field of view, voxels, ITK's rounding decides what lies inside."""
 
 
 def sample_volume(
@@ -32,8 +35,7 @@ def sample_volume(
     """
     transform = transform or sitk.Transform(3, sitk.sitkIdentity)
     reference = grid.to_reference_image()
-    inside = _resample(_ones_like(image), reference, transform, sitk.sitkNearestNeighbor, 0.0)
-    valid = sitk.GetArrayFromImage(inside) > 0
+    valid = _inside(image, grid, transform)
     values = sitk.Cast(image, sitk.sitkFloat32)
     ratios = _coarsening(Grid.of(image), grid, transform) if anti_alias else np.ones(3)
     if background is None:
@@ -130,6 +132,8 @@ def _resample(
     pixel_type: int = sitk.sitkUnknown,
 ) -> sitk.Image:
     """Resample; `default` outside the image, or the nearest value where it is None. Without a pixel type, its own."""
+    if pixel_type == sitk.sitkUnknown and _leaves_in_place(transform, Grid.of(image), Grid.of(reference)):
+        return image
     resampler = sitk.ResampleImageFilter()
     resampler.SetReferenceImage(reference)
     resampler.SetTransform(transform)
@@ -142,10 +146,25 @@ def _resample(
     return resampler.Execute(image)
 
 
-def _ones_like(image: sitk.Image) -> sitk.Image:
+def _inside(image: sitk.Image, grid: Grid, transform: sitk.Transform) -> np.ndarray:
+    """Whether transform(p) lies in the field of view of `image`, for every voxel centre p of `grid`: (Z, Y, X)."""
+    linear = affine_matrix(transform)
+    if linear is not None:
+        to_voxels = Grid.of(image).world_to_index @ linear @ grid.index_to_world
+        corners = np.array([(*corner, 1) for corner in product(*((0, n - 1) for n in grid.size_xyz))]) @ to_voxels.T
+        beyond = np.abs(corners[:, :3] - (np.array(image.GetSize()) - 1) / 2) - np.array(image.GetSize()) / 2
+        if beyond.max() < -_NEXT_TO_THE_BORDER:
+            return np.ones(grid.size_zyx, bool)
     ones = sitk.Image(image.GetSize(), sitk.sitkUInt8) + 1
     ones.CopyInformation(image)
-    return ones
+    inside = _resample(ones, grid.to_reference_image(), transform, sitk.sitkNearestNeighbor, 0.0)
+    return sitk.GetArrayFromImage(inside) > 0
+
+
+def _leaves_in_place(transform: sitk.Transform, image: Grid, reference: Grid) -> bool:
+    """Whether every voxel of `reference` takes the value of the same voxel of `image`."""
+    linear = affine_matrix(transform)
+    return linear is not None and np.array_equal(linear, np.eye(4)) and image.same_as(reference)
 
 
 def _coarsening(image: Grid, grid: Grid, transform: sitk.Transform) -> np.ndarray:
