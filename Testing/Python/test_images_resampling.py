@@ -11,6 +11,7 @@ from images_strategies import affine_maps, apply, geometries, voxel_centres
 from scipy import ndimage
 from VoxelOptRegistrationLib.images.displacement import displacement_transform
 from VoxelOptRegistrationLib.images.grid import Grid
+from VoxelOptRegistrationLib.images.low_pass import discrete_gaussian
 from VoxelOptRegistrationLib.images.resampling import fill_invalid, sample_mask, sample_volume, warp_image
 from VoxelOptRegistrationLib.images.transforms import affine_transform
 
@@ -131,6 +132,22 @@ def test_low_pass_before_coarsening_removes_what_the_grid_cannot_hold() -> None:
     kept, _ = sample_volume(sitk.GetImageFromArray(wave), grid)
     expected = np.sin(2 * np.pi * apply(grid.index_to_world, np.stack([np.arange(14.0)] * 3, -1))[:, 0] / 48)
     np.testing.assert_allclose(kept[7, 7, 1:-1], expected[1:-1], atol=0.05)
+
+
+@quick
+@given(
+    size=st.tuples(*[st.integers(1, 20)] * 3),
+    variances=st.lists(st.one_of(st.just(0.0), st.floats(0.001, 12.0)), min_size=3, max_size=3),
+    seed=st.integers(0, 1000),
+)
+def test_gaussians_are_itks(size: tuple[int, int, int], variances: list[float], seed: int) -> None:
+    image = sitk.GetImageFromArray(np.random.default_rng(seed).normal(size=size).astype(np.float32))
+    image.SetSpacing((0.7, 1.5, 3.0))
+    image.SetOrigin((3.0, -4.0, 5.0))
+    expected = sitk.DiscreteGaussian(image, variances, 32, 0.01, useImageSpacing=False)
+    found = discrete_gaussian(image, variances)
+    assert Grid.of(found).same_as(Grid.of(image))
+    np.testing.assert_allclose(sitk.GetArrayFromImage(found), sitk.GetArrayFromImage(expected), atol=2e-6)
 
 
 def test_low_pass_does_not_shift() -> None:

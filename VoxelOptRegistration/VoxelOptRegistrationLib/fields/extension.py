@@ -33,7 +33,7 @@ def extend_smoothly(maps: Tensor, known: Tensor, passes: int = 5) -> Tensor:
 def _smoothed_between(filled: Tensor, maps: Tensor, known: Tensor) -> Tensor:
     """`filled` smoothed by one voxel, and `maps` where known."""
     if compiles(filled, maps, known):
-        return convolve(filled, gaussian_weights(1.0), maps, known)
+        return convolve(filled, (gaussian_weights(1.0),) * 3, maps, known)
     return torch.lerp(gaussian_smooth(filled, 1.0), maps, known)
 
 

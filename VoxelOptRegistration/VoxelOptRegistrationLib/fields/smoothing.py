@@ -24,7 +24,7 @@ def gaussian_smooth(volume: Tensor, sigma: float) -> Tensor:
     if (fast := fused("smoothing.gaussian", volume, sigma, weights)) is not None:
         return fast
     if compiles(volume):
-        return convolve(volume, weights)
+        return convolve(volume, (weights,) * 3)
     return by_slabs(lambda part: _separable(part, weights), (volume,), len(weights) - 1)
 
 

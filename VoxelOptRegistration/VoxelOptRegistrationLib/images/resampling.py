@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import product
 
 import numpy as np
@@ -11,9 +10,9 @@ import torch
 import torch.nn.functional as functional
 
 from .grid import Grid
+from .low_pass import coarsening, low_pass
 from .transforms import affine_matrix
 
-_FWHM = 2 * math.sqrt(2 * math.log(2))
 _NEXT_TO_THE_BORDER = 1e-4
 """So close to the border of a field of view, voxels, ITK's rounding decides what lies inside."""
 
@@ -37,15 +36,15 @@ def sample_volume(
     reference = grid.to_reference_image()
     valid = _inside(image, grid, transform)
     values = sitk.Cast(image, sitk.sitkFloat32)
-    ratios = _coarsening(Grid.of(image), grid, transform) if anti_alias else np.ones(3)
+    ratios = coarsening(Grid.of(image), grid, transform) if anti_alias else np.ones(3)
     if background is None:
-        sampled = _resample(_low_pass(values, ratios), reference, transform, sitk.sitkLinear, None)
+        sampled = _resample(low_pass(values, ratios), reference, transform, sitk.sitkLinear, None)
         result = sitk.GetArrayFromImage(sampled)
     else:
         data = sitk.Cast(values > background, sitk.sitkFloat32)
         touched = sitk.GetArrayFromImage(_resample(data, reference, transform, sitk.sitkLinear, None)) < 0.999
-        weighted = _resample(_low_pass(values * data, ratios), reference, transform, sitk.sitkLinear, None)
-        weight = _resample(_low_pass(data, ratios), reference, transform, sitk.sitkLinear, None)
+        weighted = _resample(low_pass(values * data, ratios), reference, transform, sitk.sitkLinear, None)
+        weight = _resample(low_pass(data, ratios), reference, transform, sitk.sitkLinear, None)
         result = sitk.GetArrayFromImage(weighted) / np.maximum(sitk.GetArrayFromImage(weight), 1e-6)
         valid &= ~touched
         result = fill_invalid(result, valid)
@@ -58,7 +57,7 @@ def sample_values(image: sitk.Image, grid: Grid, transform: sitk.Transform | Non
     float32 (Z, Y, X); beyond the image's field of view its nearest voxel.
     """
     transform = transform or sitk.Transform(3, sitk.sitkIdentity)
-    smooth = _low_pass(sitk.Cast(image, sitk.sitkFloat32), _coarsening(Grid.of(image), grid, transform))
+    smooth = low_pass(sitk.Cast(image, sitk.sitkFloat32), coarsening(Grid.of(image), grid, transform))
     return sitk.GetArrayFromImage(_resample(smooth, grid.to_reference_image(), transform, sitk.sitkLinear, None))
 
 
@@ -165,31 +164,3 @@ def _leaves_in_place(transform: sitk.Transform, image: Grid, reference: Grid) ->
     """Whether every voxel of `reference` takes the value of the same voxel of `image`."""
     linear = affine_matrix(transform)
     return linear is not None and np.array_equal(linear, np.eye(4)) and image.same_as(reference)
-
-
-def _coarsening(image: Grid, grid: Grid, transform: sitk.Transform) -> np.ndarray:
-    """How many voxels of `image` one step of `grid` covers, per index axis (x, y, z) of `image`.
-
-    A non-linear transform counts as a rigid one: its local scale is ignored.
-    """
-    linear = affine_matrix(transform)
-    matrix = (np.eye(3) if linear is None else linear[:3, :3]) @ grid.index_to_world[:3, :3]
-    return np.linalg.norm(image.world_to_index[:3, :3] @ matrix, axis=1)
-
-
-def _low_pass(image: sitk.Image, ratios: np.ndarray) -> sitk.Image:
-    """Average over what a voxel `ratios` times as large covers: whole voxels by averaging, the rest by a Gaussian.
-
-    Both voxels are taken as Gaussians whose full width at half maximum is their side, so variances subtract.
-    """
-    sizes = np.array(image.GetSize())
-    shrink = [int(np.clip(np.floor(r + 1e-6), 1, n)) for r, n in zip(ratios.tolist(), sizes.tolist(), strict=True)]
-    if max(shrink) > 1:
-        image = sitk.BinShrink(image, shrink)
-    rest = ratios / np.array(shrink)
-    variance = np.maximum(rest**2 - 1, 0) / _FWHM**2
-    if variance.max() < 0.01:
-        return image
-    return sitk.DiscreteGaussian(
-        image, variance=variance.tolist(), maximumKernelWidth=32, maximumError=0.01, useImageSpacing=False
-    )

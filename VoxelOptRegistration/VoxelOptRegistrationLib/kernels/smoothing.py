@@ -1,6 +1,8 @@
-"""Gaussian smoothing in one pass; the twin of `fields.smoothing`."""
+"""Gaussian smoothing in one pass; the twin of `fields.smoothing` and of ITK's discrete Gaussian."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from torch import Tensor
 
@@ -8,8 +10,10 @@ from .memory_reuse import empty
 from .runtime import arrays, in_slabs
 
 
-def convolve(volume: Tensor, weights: list[float], kept: Tensor | None = None, share: Tensor | None = None) -> Tensor:
-    """volume (C, Z, Y, X) convolved along every axis with `weights` at 0, 1, 2, ... voxels, replicate borders.
+def convolve(
+    volume: Tensor, weights: Sequence[Sequence[float]], kept: Tensor | None = None, share: Tensor | None = None
+) -> Tensor:
+    """volume (C, Z, Y, X) convolved along each axis with its `weights` at 0, 1, 2, ... voxels, replicate borders.
 
     With kept (C, Z, Y, X) and share (Z, Y, X), torch.lerp of that to kept by share.
     """
@@ -17,7 +21,9 @@ def convolve(volume: Tensor, weights: list[float], kept: Tensor | None = None, s
 
     _, _, height, width = volume.shape
     result = empty(volume.shape)
-    factors = volume.new_tensor([*weights, 0.0] if len(weights) == 2 else weights)
+    factors = volume.new_zeros(3, max(3, *(len(own) for own in weights)))
+    for own, row in zip(weights, factors, strict=True):
+        row[: len(own)] = row.new_tensor(own)
     mixed = (volume if kept is None else kept).flatten(1), volume.new_empty(0) if share is None else share.flatten()
     values = arrays(volume.flatten(1), factors, *mixed, result.flatten(1))
     in_slabs(smoothing.smooth, volume.shape[1:], values[0], height * width, width, *values[1:])

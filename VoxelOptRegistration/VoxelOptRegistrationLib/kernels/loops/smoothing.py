@@ -68,11 +68,11 @@ def _mix(values: Any, kept: Any, share: Any, result: Any) -> None:
 def smooth(
     volume: Any, size: int, width: int, weights: Any, kept: Any, share: Any, result: Any, start: int, stop: int
 ) -> None:
-    """result = volume convolved along all axes with `weights` at 0, 1, 2, ... voxels to both sides, at least three,
-    replicated at the border, both (C, Z Y X): a slice of `size` along the first axis, its rows along the others. Where
-    share (Z Y X,) is given, kept (C, Z Y X) takes that part of it.
+    """result = volume convolved along the axes with `weights` (3, n) at 0, 1, 2, ... voxels to both sides, at least
+    three, replicated at the border, both (C, Z Y X): a slice of `size` along the first axis, its rows along the others.
+    Where share (Z Y X,) is given, kept (C, Z Y X) takes that part of it.
     """
-    last, radius = volume.shape[1] // size - 1, weights.size - 1
+    last, radius = volume.shape[1] // size - 1, weights.shape[1] - 1
     edge, chunk, length = radius * width, rows_of(width) * width, width + 2 * radius
     plane = np.empty(size + 2 * edge, np.float32)
     room = rows_of(width) * length
@@ -84,7 +84,7 @@ def smooth(
                 end = min(begin + chunk, size)
                 for i in range(radius + 1):
                     before[i], after[i] = max(z - i, 0) * size + begin, min(z + i, last) * size + begin
-                _convolve(volume[c], before, after, weights, plane[edge + begin : edge + end])
+                _convolve(volume[c], before, after, weights[0], plane[edge + begin : edge + end])
             for i in range(radius):
                 copy(plane[edge:], plane[i * width : (i + 1) * width])
                 copy(plane[edge + size - width :], plane[edge + size + i * width : edge + size + (i + 1) * width])
@@ -93,11 +93,11 @@ def smooth(
                 count = (end - begin) // width
                 for i in range(radius + 1):
                     before[i], after[i] = begin + edge - i * width, begin + edge + i * width
-                _convolve(plane, before, after, weights, rows[: end - begin])
+                _convolve(plane, before, after, weights[1], rows[: end - begin])
                 _pad_rows(rows[: end - begin], width, radius, padded)
                 for i in range(radius + 1):
                     before[i], after[i] = radius - i, radius + i
-                _convolve(padded, before, after, weights, rows[: count * length - 2 * radius])
+                _convolve(padded, before, after, weights[2], rows[: count * length - 2 * radius])
                 for row in range(count):
                     first = z * size + begin + row * width
                     line, into = rows[row * length :], result[c, first : first + width]
