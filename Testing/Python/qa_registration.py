@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -53,6 +54,14 @@ def back(mapping: Mapping, points: np.ndarray) -> np.ndarray:
     return found
 
 
+@functools.cache
+def moving_voxels(mapping: Mapping) -> np.ndarray:
+    """The moving volume's voxels so that `mapping` is the truth, float32 (k, j, i). Read only: tests share them."""
+    voxels = pattern(back(mapping, grid_points(MOVING_SHAPE, moving_lattice()))).astype(np.float32)
+    voxels.setflags(write=False)
+    return voxels
+
+
 def add_transform(mapping: Mapping, shape: tuple[int, int, int], lattice: np.ndarray, name: str) -> Any:
     """A transform node that resamples by `mapping`, with its displacement grid on this lattice."""
     points = grid_points(shape, lattice)
@@ -69,8 +78,7 @@ def add_registration(
     here, there = fixed_lattice(), moving_lattice()
     points = grid_points(FIXED_SHAPE, here)
     fixed = add_volume(pattern(points).astype(np.float32), here, "Fixed scan")
-    original = back(mapping, grid_points(MOVING_SHAPE, there))
-    moving = add_volume(pattern(original).astype(np.float32), there, "Moving scan")
+    moving = add_volume(moving_voxels(mapping), there, "Moving scan")
     for node in (fixed, moving):
         node.CreateDefaultDisplayNodes()
         node.GetDisplayNode().SetAutoWindowLevel(False)

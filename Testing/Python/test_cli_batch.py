@@ -96,7 +96,9 @@ def test_any_file_is_a_table_or_an_input_error(tmp_path_factory: pytest.TempPath
         assert rows
 
 
-def test_rows_run_fail_and_resume(voxelopt: Command, phantom_files: dict[str, Path], tmp_path: Path) -> None:
+def test_rows_run_fail_and_resume(
+    voxelopt: Command, phantom_files: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     fixed, moving = phantom_files["fixed"], phantom_files["moving"]
     truth = ",".join(str(phantom_files[f"{role}_landmarks"]) for role in ("fixed", "moving"))
     rows = table(
@@ -121,9 +123,10 @@ def test_rows_run_fail_and_resume(voxelopt: Command, phantom_files: dict[str, Pa
     shutil.copy(moving, tmp_path / "later.nii.gz")
     rows.write_text(rows.read_text().partition("untrue")[0])
     written = (out / "one" / "transform.h5").stat().st_mtime_ns
-    done = voxelopt("batch", rows, "-o", out, *FAST, "--json")
-    assert (done.returncode, done.stderr) == (0, "")
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert main(["batch", str(rows), "-o", str(out), *FAST, "--json"]) == 0
+    told, errors = capfd.readouterr()
+    assert errors == ""
+    events = [json.loads(line) for line in told.splitlines()]
     assert [event["name"] for event in events if event["event"] == "row"] == ["lost"]
     assert [row["status"] for row in results(out).values()] == ["done"] * 3
     assert results(out)["one"] == first["one"]

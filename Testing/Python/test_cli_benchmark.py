@@ -64,7 +64,7 @@ def rows_of(folder: Path) -> dict[tuple[str, str], dict[str, str]]:
 
 
 def test_one_table_of_own_and_other_programs_and_its_comparison(
-    voxelopt: Command, data: Path, tmp_path: Path, without_greedy: Path
+    voxelopt: Command, data: Path, tmp_path: Path, without_greedy: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
     some = ("--data", data, "--only", "phantom", "--methods", "voxelopt", "--refinements", "local-ncc", *FAST)
@@ -88,23 +88,27 @@ def test_one_table_of_own_and_other_programs_and_its_comparison(
             row["values"]["dice"] += 0.1
     better = tmp_path / "kept.json"
     better.write_text(json.dumps(kept))
-    done = voxelopt("benchmark", *some, "-o", tmp_path / "again", "--program", "before", "--compare", better)
-    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
-    assert "1 of the table's numbers got worse: phantom, before: Dice" in done.stderr
-    assert "Worse: phantom, before: Dice" in done.stdout
-    assert "voxelopt + local-ncc: only in the kept table" in done.stdout
+    assert here("benchmark", *some, "-o", tmp_path / "again", "--program", "before", "--compare", better) == 3
+    said, errors = capfd.readouterr()
+    assert errors.count("\n") == 1
+    assert "1 of the table's numbers got worse: phantom, before: Dice" in errors
+    assert "Worse: phantom, before: Dice" in said
+    assert "voxelopt + local-ncc: only in the kept table" in said
     assert (tmp_path / "again" / "benchmark.json").exists()
 
 
-def test_runs_that_fail_are_rows_and_files_can_be_kept(voxelopt: Command, data: Path, tmp_path: Path) -> None:
+def test_runs_that_fail_are_rows_and_files_can_be_kept(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
-    done = voxelopt(
+    code = here(
         "benchmark", "--data", data, "--only", "made", "--methods", "voxelopt", "--refinements", "none", *FAST,
         "--set", "grid.max_voxels=600", "--peers", "demons", "--peers-python", "/no/such/python", "--keep", "--json",
         "-o", out,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+    told, errors = capfd.readouterr()
+    assert (code, errors) == (0, "")
+    events = [json.loads(line) for line in told.splitlines()]
     runs = [event for event in events if event["event"] == "run"]
     assert [event["program"] for event in runs] == ["before", "voxelopt", "demons"]
     assert runs[1]["status"] == "done" and runs[2]["status"] == "failed"
@@ -195,12 +199,12 @@ def ended(number: int) -> bool:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell script stands in for a program")
-def test_a_run_past_its_limit_is_ended_and_a_row(voxelopt: Command, data: Path, tmp_path: Path, sleeper: Path) -> None:
-    done = voxelopt(
+def test_a_run_past_its_limit_is_ended_and_a_row(data: Path, tmp_path: Path, sleeper: Path) -> None:
+    code = here(
         "benchmark", "--data", data, "--only", "made", "--program", "demons", "--methods", "none",
         "--peers", "demons", "--peers-python", sleeper, "--limit", 1, "-o", tmp_path / "out",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert code == 0
     assert "longer than 1 s" in rows_of(tmp_path / "out")["made", "demons"]["note"]
     assert ended(int((tmp_path / "number").read_text()))
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from conftest import Command, command, command_environment
+from VoxelOptRegistrationLib.cli import main
 
 CONTRACT = {
     "transform.h5",
@@ -114,7 +115,7 @@ def test_labels_and_landmarks_take_part(voxelopt: Command, phantom_files: dict[s
 
 
 def test_evaluate_measures_the_saved_transform(
-    voxelopt: Command, registered: Path, phantom_files: dict[str, Path]
+    voxelopt: Command, registered: Path, phantom_files: dict[str, Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["evaluate", "--fixed", phantom_files["fixed"], "--transform", registered / "transform.h5"]
     arguments += ["--landmarks", phantom_files["fixed_landmarks"], phantom_files["moving_landmarks"]]
@@ -125,7 +126,8 @@ def test_evaluate_measures_the_saved_transform(
     errors = landmark_errors(sitk.ReadTransform(str(registered / "transform.h5")), phantom_files)
     assert found["tre_mm"]["all"]["mean"] == pytest.approx(errors.mean())
     assert found["dice"]["labels"] == 2 and found["folds_percent"] == 0
-    text = voxelopt(*arguments).stdout
+    assert main([str(argument) for argument in arguments]) == 0
+    text = capfd.readouterr().out
     assert f"mean {errors.mean():.2f} mm" in text and "Folds: 0.0000 %" in text
 
 
@@ -139,11 +141,17 @@ def test_evaluate_measures_the_saved_transform(
     ],
 )
 def test_evaluate_names_what_is_wrong(
-    voxelopt: Command, registered: Path, phantom_files: dict[str, Path], options: list[str], said: str
+    registered: Path,
+    phantom_files: dict[str, Path],
+    options: list[str],
+    said: str,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    done = voxelopt("evaluate", "--fixed", phantom_files["fixed"], "--transform", registered / "transform.h5", *options)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert said in done.stderr
+    given = ("--fixed", phantom_files["fixed"], "--transform", registered / "transform.h5", *options)
+    assert main(["evaluate", *map(str, given)]) == 2
+    out, errors = capfd.readouterr()
+    assert (out, errors.count("\n")) == ("", 1)
+    assert said in errors
 
 
 def test_quiet_says_nothing(voxelopt: Command, phantom_files: dict[str, Path], tmp_path: Path) -> None:
@@ -208,10 +216,11 @@ def test_unexpected_error_is_one_line_and_debug_shows_where(voxelopt: Command, t
     assert done.returncode == 3 and "Traceback" in done.stderr
 
 
-def test_presets_and_devices_in_both_forms(voxelopt: Command) -> None:
+def test_presets_and_devices_in_both_forms(voxelopt: Command, capfd: pytest.CaptureFixture[str]) -> None:
     for name in ("presets", "devices"):
         lines = [json.loads(line) for line in voxelopt(name, "--json").stdout.splitlines()]
-        text = voxelopt(name).stdout
+        assert main([name]) == 0
+        text = capfd.readouterr().out
         assert lines and all(line["name"] in text for line in lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import logging
 import os
@@ -114,10 +115,14 @@ def test_slicer_is_told_what_the_module_is(host: Host) -> None:
     assert not parent.icon.isNull()
 
 
-def test_sample_pairs_are_offered_and_shown(host: Host) -> None:
+def test_sample_pairs_are_offered_and_shown(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     import SampleData
 
     host.load()
+    from VoxelOptRegistrationLib.mrml import sample_data
+
+    small = functools.partial(sample_data.add_sample_pair, size_zyx=(24, 28, 36))
+    monkeypatch.setattr(sample_data, "add_sample_pair", small)
     assert {category for category, _ in host.samples.sources} == {"VoxelOpt Registration"}
     fixed, moving = SampleData.downloadSample("VoxelOptAbdomenPair")
     layers = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode()

@@ -91,12 +91,10 @@ class Installation:
             _genuine.update({name: module for name, module in sys.modules.items() if name.startswith(names)})
             for name in GENUINE:
                 vars(slicer).pop(name, None)
-        for name, before in self._modules.items():
-            if before is None:
-                for known in [known for known in sys.modules if known == name or known.startswith(name + ".")]:
-                    del sys.modules[known]
-            else:
-                sys.modules[name] = before
+        gone = tuple(f"{name}." for name, before in self._modules.items() if before is None)
+        for known in [known for known in sys.modules if f"{known}.".startswith(gone)]:
+            del sys.modules[known]
+        sys.modules.update({name: before for name, before in self._modules.items() if before is not None})
         for name, value in self._attributes.items():
             if value is self:
                 delattr(slicer, name)

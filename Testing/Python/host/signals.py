@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import shiboken6
-from PySide6.QtCore import SIGNAL, QMetaMethod, QObject
+from PySide6.QtCore import SIGNAL, QMetaMethod, QMetaObject, QObject
 
 slot_errors: list[BaseException] = []
 """What slots and observers raised: Slicer prints it and goes on; `Host.check` raises the first one."""
@@ -17,6 +17,7 @@ slot_errors: list[BaseException] = []
 NOT_IN_SLICER = {"checkStateChanged", "exec", "colorScheme"}
 """Names that PySide6 or Qt 6 have and Slicer's PythonQt on Qt 5.15 has not."""
 
+_signatures: dict[tuple[type, str], list[str]] = {}
 _connections: dict[int, list[tuple[str, Callable[..., Any], Callable[..., None]]]] = {}
 
 
@@ -98,7 +99,15 @@ def _require_signal(target: QObject, signal: str) -> None:
 
 
 def signatures(target: QObject) -> list[str]:
+    """The signals of a Qt object by their C++ signature."""
     meta = target.metaObject()
+    key = (type(target), meta.className())
+    if key not in _signatures:
+        _signatures[key] = _read_signatures(target, meta)
+    return _signatures[key]
+
+
+def _read_signatures(target: QObject, meta: QMetaObject) -> list[str]:
     methods = [meta.method(index) for index in range(meta.methodCount())]
     own = getattr(type(target), "pythonqt_signals", {})
     hidden = {name for name in own.values()}

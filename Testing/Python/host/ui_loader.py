@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
@@ -17,14 +18,10 @@ def make_loader_class(custom: dict[str, type[QtWidgets.QWidget]]) -> type[QtObje
 
     def load(self: QtObject, file: Any, parent: Any = None) -> Any:
         device = unwrap(file)
-        tree = ElementTree.fromstring(bytes(device.readAll().data()))
-        connections = _take_connections(tree)
-        sets = _check_widgets(tree, custom)
-        loader = QUiLoader()
-        for kind in custom.values():
-            loader.registerCustomWidget(kind)
+        content, connections, sets = _checked(bytes(device.readAll().data()), tuple(custom.items()))
+        loader = _loader(tuple(custom.values()))
         buffer = QBuffer()
-        buffer.setData(QByteArray(ElementTree.tostring(tree)))
+        buffer.setData(QByteArray(content))
         buffer.open(QBuffer.OpenModeFlag.ReadOnly)
         widget = loader.load(buffer, unwrap(parent))
         if widget is None:
@@ -37,6 +34,26 @@ def make_loader_class(custom: dict[str, type[QtWidgets.QWidget]]) -> type[QtObje
 
     base: Any = wrapper_class(QUiLoader)
     return type(base)("QUiLoader", (base,), {"native": QUiLoader, "__slots__": (), "load": load})
+
+
+@functools.cache
+def _loader(kinds: tuple[type[QtWidgets.QWidget], ...]) -> QUiLoader:
+    """The loader that knows these widgets: PySide6 keeps them for every later one, and searches them all."""
+    loader = QUiLoader()
+    for kind in kinds:
+        loader.registerCustomWidget(kind)
+    return loader
+
+
+@functools.cache
+def _checked(
+    content: bytes, custom: tuple[tuple[str, type[QtWidgets.QWidget]], ...]
+) -> tuple[bytes, list[tuple[str, ...]], list[tuple[str, str, int]]]:
+    """A file that Qt can read, once its widgets were checked; its connections; its flags of custom classes."""
+    tree = ElementTree.fromstring(content)
+    connections = _take_connections(tree)
+    sets = _check_widgets(tree, dict(custom))
+    return ElementTree.tostring(tree), connections, sets
 
 
 def _check_widgets(tree: ElementTree.Element, custom: dict[str, type]) -> list[tuple[str, str, int]]:

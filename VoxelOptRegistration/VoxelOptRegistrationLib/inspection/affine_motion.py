@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
+import sys
 
-from ..kernels import displacement as compiled
-from ..kernels.runtime import numba_serves
+import numpy as np
 
 FITTED_POINTS = 40_000
 
@@ -22,8 +21,12 @@ def lengths_beyond_affine(displacement: np.ndarray, mask: np.ndarray | None = No
     index = np.stack(np.unravel_index(chosen, shape), axis=-1).astype(float)
     design = np.c_[index, np.ones(len(index))]
     fit, *_ = np.linalg.lstsq(design, displacement.reshape(-1, 3)[chosen], rcond=None)
-    if numba_serves():
-        return compiled.lengths(displacement, fit[[2, 1, 0, 3]].T)
+    if "torch" in sys.modules:  # It is slow to import; a report can be drawn without it.
+        from ..kernels import displacement as compiled
+        from ..kernels.runtime import numba_serves
+
+        if numba_serves():
+            return compiled.lengths(displacement, fit[[2, 1, 0, 3]].T)
     along = [np.arange(n)[:, None] * fit[axis] for axis, n in enumerate(shape)]
     lengths = np.empty(shape, dtype=np.float32)
     for z in range(shape[0]):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import SimpleITK as sitk
-import torch
-import torch.nn.functional as functional
 
 from .planes import AnatomicalAxes
 from .statistics import find_folds
@@ -72,8 +70,12 @@ def _highest(values: np.ndarray, means: np.ndarray, block: list[int]) -> Index:
 
 def _block_means(values: np.ndarray, block: list[int]) -> np.ndarray:
     """Means of all whole blocks of `values`, float32."""
-    whole = torch.from_numpy(np.ascontiguousarray(values, np.float32))
-    return functional.avg_pool3d(whole[None], block)[0].numpy()
+    counts = [n // size for n, size in zip(values.shape, block, strict=True)]
+    means = values[tuple(slice(count * size) for count, size in zip(counts, block, strict=True))]
+    for axis, (count, size) in enumerate(zip(counts, block, strict=True)):
+        means = means.reshape(*means.shape[:axis], count, size, *means.shape[axis + 1 :])
+        means = means.mean(axis=axis + 1, dtype=np.float32)
+    return means
 
 
 def most_deformed(axes: AnatomicalAxes, jacobian: np.ndarray, body: np.ndarray) -> tuple[str, Index]:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from ..images.ends import array_at_ends
 from ..images.grid import Grid
 
 BINS = 48
@@ -42,6 +41,8 @@ def displaced_with_gaps(
     moving: sitk.Image, reference: sitk.Image, total: np.ndarray, background: float | None = None
 ) -> np.ndarray:
     """Like `resample_with_gaps`, for p -> p + total(p); total: (Z, Y, X, 3), LPS mm, on the grid of `reference`."""
+    from ..images.ends import array_at_ends  # loads torch, which is slow; a report can be drawn without it
+
     values = _image_with_gaps(moving, background)
     return array_at_ends(values, total, Grid.of(reference), float("nan"))
 
