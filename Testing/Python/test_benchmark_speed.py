@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import math
+import os
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from VoxelOptRegistrationLib.benchmark.speed.scaling import fitted
 from VoxelOptRegistrationLib.benchmark.speed.solver import TASKS, Task, least_bytes
 from VoxelOptRegistrationLib.benchmark.speed.timing import Timed, in_turn, kernels_used
 from VoxelOptRegistrationLib.benchmark.table import DONE, FAILED, Row
+from VoxelOptRegistrationLib.cli import main
 from VoxelOptRegistrationLib.interruption import Interruption
 from VoxelOptRegistrationLib.kernels.runtime import SWITCH, numba_serves
 
@@ -67,6 +70,39 @@ def test_the_command_on_small_volumes(voxelopt: Command, tmp_path: Path) -> None
         assert 1e-6 * line["values"]["microseconds_per_voxel"] * 16 * 16 * 20 == pytest.approx(
             line["values"]["seconds"]
         )
+
+
+@pytest.mark.skipif(os.name == "nt" or not numba_serves(), reason="needs a shell script, and loops to compile")
+def test_loops_are_compiled_before_the_first_job_is_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for Python notes what is started, and runs only what is not timed."""
+    log, python = tmp_path / "log", tmp_path / "python"
+    python.write_text(
+        f"""#!/bin/sh
+case "$*" in
+    *getting_ready*) {sys.executable} "$@"; echo "ready $?" >> {log};;
+    *) echo "$3" >> {log}; exit 1;;
+esac
+"""
+    )
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+    arguments = (
+        "--parts",
+        "jobs",
+        "--grid",
+        "16",
+        "16",
+        "16",
+        "--threads",
+        "1",
+        "--quiet",
+        "-o",
+        str(tmp_path / "out"),
+    )
+    assert main(["benchmark", "speed", *arguments]) == 0
+    assert log.read_text().split("\n") == ["ready 0", "register", ""]
+    kept = Path(os.environ["NUMBA_CACHE_DIR"])
+    assert {file.name.partition(".")[0] for file in kept.rglob("*.nbi")} >= {"warping", "vectors", "scoring"}
 
 
 @pytest.fixture
@@ -135,8 +171,6 @@ def test_other_programs_are_compared_with_our_whole_job() -> None:
 def test_wrong_arguments_are_refused(
     arguments: tuple[object, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from VoxelOptRegistrationLib.cli import main
-
     assert main(["benchmark", *map(str, arguments), "-o", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1 and not (tmp_path / "out").exists()

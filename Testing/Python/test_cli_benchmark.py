@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from benchmark_data import write_abdomenctct
 from conftest import Command, command, command_environment
+from VoxelOptRegistrationLib.benchmark.processes import Conditions, run_process
 from VoxelOptRegistrationLib.cli import main
 from VoxelOptRegistrationLib.interruption import SIGNALS, Interruption, StopRequested
 
@@ -210,7 +211,10 @@ def test_a_run_past_its_limit_is_ended_and_a_row(data: Path, tmp_path: Path, sle
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_ctrl_c_ends_the_running_program_too(data: Path, tmp_path: Path, sleeper: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_ctrl_c_and_a_closed_terminal_end_the_running_program_too(
+    data: Path, tmp_path: Path, sleeper: Path, name: str
+) -> None:
     arguments = ["benchmark", "--data", data, "--only", "made", "--methods", "none", "--peers", "demons"]
     line = command(*arguments, "--peers-python", sleeper, "-o", tmp_path / "out")
     with subprocess.Popen(line, env=command_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -218,8 +222,37 @@ def test_ctrl_c_ends_the_running_program_too(data: Path, tmp_path: Path, sleeper
         while not (tmp_path / "number").exists():
             assert process.poll() is None and time.monotonic() - started < 120
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.Signals[name])
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and errors.decode().count("\n") == 1
     assert list(rows_of(tmp_path / "out")) == [("made", "before")]  # what was done stays
     assert ended(int((tmp_path / "number").read_text()))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_what_was_told_to_outlive_its_terminal_does() -> None:
+    """As `nohup` tells it."""
+    earlier = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interruption() as interruption:
+            signal.raise_signal(signal.SIGHUP)
+        assert not interruption.requested and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, earlier)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a program of POSIX")
+@pytest.mark.usefixtures("signals_as_before")
+def test_a_signal_while_a_program_is_ended_at_its_limit_leaves_it_not_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers: list[int] = []
+    kill = subprocess.Popen.kill
+
+    def interrupted(process: subprocess.Popen[bytes]) -> None:
+        numbers.append(process.pid)
+        signal.raise_signal(signal.SIGINT)
+        kill(process)
+
+    monkeypatch.setattr(subprocess.Popen, "kill", interrupted)
+    with Interruption() as interruption, pytest.raises(StopRequested):
+        run_process(["sleep", "20"], Conditions(1, 0.1, "python"), interruption)
+    assert len(numbers) == 1 and ended(numbers[0])

@@ -9,9 +9,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import pytest
+import torch
 from conftest import MODULE, command_environment
+from VoxelOptRegistrationLib import devices
+from VoxelOptRegistrationLib.devices import Device
+from VoxelOptRegistrationLib.kernels import runtime
 from VoxelOptRegistrationLib.worker.client import WorkerClient
 from VoxelOptRegistrationLib.worker.job import JobState
 from VoxelOptRegistrationLib.worker.server import READY
@@ -63,6 +68,24 @@ def test_a_registration_of_next_to_nothing_succeeds(caplog: pytest.LogCaptureFix
     assert "Warming up failed" not in caplog.text
 
 
+def test_it_asks_for_every_file_of_fused_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without loops, as on a GPU; which files there are is seen by what they import."""
+    monkeypatch.setenv(runtime.SWITCH, "torch")
+    asked: set[str] = set()
+
+    def watch(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code is runtime.fused.__code__:
+            asked.add(frame.f_locals["operation"].partition(".")[0])
+
+    sys.setprofile(watch)
+    try:
+        warm_up(lambda: False)
+    finally:
+        sys.setprofile(None)
+    files = (MODULE / "VoxelOptRegistrationLib" / "kernels" / "gpu").glob("*.py")
+    assert asked == {file.stem for file in files if "from .launching import" in file.read_text(encoding="utf-8")}
+
+
 def test_loops_compile_where_nothing_can_be_kept(read_only_library: Path, tmp_path: Path) -> None:
     pytest.importorskip("numba", reason="numba is not installed: plain torch serves alone")
     code = """
@@ -110,6 +133,44 @@ sys.exit(serve(compute=compute, warm=warm))
         until(lambda: client.poll(0.05) or client.pid is not None)
         pid = client.pid
         assert client.register(request()).wait(60) is JobState.DONE and client.pid == pid
+
+
+def test_a_gpu_that_fails_is_logged_and_the_processor_gets_ready(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that torch names but this computer lacks: it is tried first, as by a job."""
+    caplog.set_level("INFO")
+    gpu = Device("cuda:99", "no such GPU", 2**30, 2**30)
+    monkeypatch.setattr(devices, "_automatic", lambda torch: gpu)
+    asked_after: list[int] = []
+
+    def wanted() -> bool:
+        failed = [record for record in caplog.records if record.getMessage().startswith("Warming up failed")]
+        asked_after.append(len(failed))
+        return asked_after.count(1) > 2
+
+    warm_up(wanted)
+    assert "no CUDA GPU" in caplog.text or "no device cuda:99" in caplog.text
+    assert asked_after[0] == 0 and asked_after[-3:] == [1, 1, 1]  # it went on, and between steps was asked still
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no NVIDIA GPU")
+def test_a_gpus_kernels_are_compiled_and_its_memory_is_given_back(tmp_path: Path) -> None:
+    code = """
+import torch
+from VoxelOptRegistrationLib.kernels.runtime import kernels_in_use
+from VoxelOptRegistrationLib.worker.server import _release_memory
+from VoxelOptRegistrationLib.worker.warming import warm_up
+warm_up(lambda: False)
+assert torch.cuda.max_memory_allocated() > 0
+_release_memory()
+print(torch.cuda.memory_reserved(), kernels_in_use("cuda:0").split()[0])
+"""
+    environment = {**command_environment(), "TRITON_CACHE_DIR": str(tmp_path / "triton")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    reserved, kernels = done.stdout.split()
+    assert int(reserved) == 0
+    assert kernels == "torch" or len(list((tmp_path / "triton").rglob("*.cubin"))) >= 20
 
 
 @pytest.mark.parametrize("patience", [0, 3])

@@ -84,7 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(raised, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         error = as_registration_error(raised)
-    console.fail(error)
+    with contextlib.suppress(OSError):  # the terminal or reader of stderr may have gone
+        console.fail(error)
     return error.exit_code
 
 

@@ -1,4 +1,4 @@
-"""Ctrl+C and SIGTERM as a wish to stop that tears nothing apart."""
+"""Ctrl+C, SIGTERM and a closed terminal as a wish to stop that tears nothing apart."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_HANGUP = getattr(signal, "SIGHUP", None)
+"""The terminal was closed; Windows has no such signal."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *([] if _HANGUP is None else [_HANGUP]))
 
 
 class StopRequested(KeyboardInterrupt):
@@ -20,7 +22,7 @@ class StopRequested(KeyboardInterrupt):
 
 @contextmanager
 def signals_wait() -> Iterator[None]:
-    """A block at whose end SIGINT and SIGTERM are heard, in whichever way they would have been at its start.
+    """A block at whose end SIGINT, SIGTERM and SIGHUP are heard, in whichever way they would have been at its start.
 
     For compiled code that calls Python and ends the process where an exception comes back. Python hears signals in its
     main thread; in any other the block is as it is.
@@ -40,7 +42,8 @@ def signals_wait() -> Iterator[None]:
 
 
 class Interruption:
-    """While entered, the first SIGINT or SIGTERM raises `StopRequested` in the main thread, later ones are ignored.
+    """While entered, the first SIGINT, SIGTERM or SIGHUP raises `StopRequested` in the main thread, later ones are
+    ignored. A SIGHUP that was ignored before stays so: `nohup` asks for that.
 
     `requested` stays true afterwards, so that a library which swallowed the exception is caught at the next step. Later
     signals are ignored after leaving, too: the process is about to end, and an impatient one would tear that apart.
@@ -53,7 +56,8 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         for number in SIGNALS:
-            self._previous[number] = signal.signal(number, self._handle)
+            if number != _HANGUP or signal.getsignal(number) is not signal.SIG_IGN:
+                self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(

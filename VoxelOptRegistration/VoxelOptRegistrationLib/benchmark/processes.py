@@ -76,9 +76,10 @@ def run_process(
                         raise KeyboardInterrupt from None
             seconds = time.perf_counter() - start
         finally:
-            if process is not None and process.poll() is None:
-                process.kill()
-                process.wait()
+            with interruption.shielded():  # or one that is ended at its limit would go on
+                if process is not None and process.poll() is None:
+                    process.kill()
+                    process.wait()
         texts = []
         for stream in (output, errors):
             stream.seek(0)

@@ -14,7 +14,7 @@ from ..benchmark.processes import Conditions
 from ..benchmark.programs import peer_programs
 from ..benchmark.speed.children import Setting, operations_section, solver_section
 from ..benchmark.speed.growth import Shape
-from ..benchmark.speed.jobs import job_sections
+from ..benchmark.speed.jobs import get_ready, job_sections
 from ..benchmark.speed.picture import to_svg
 from ..benchmark.speed.results import Results, Section, to_csv, to_json, to_markdown
 from ..benchmark.speed.scaling import generated_case, scaling_section
@@ -90,6 +90,8 @@ def run(options: argparse.Namespace, console: Console, interruption: Interruptio
             keep(solver)
             if "operations" in parts:
                 keep(operations_section(grid, setting, bandwidth))
+        if "jobs" in parts or "scaling" in parts:
+            get_ready(setting, console)
         if "jobs" in parts:
             keep(*job_sections(cases, peers, rounds, setting, console))
         if "scaling" in parts:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...console import Console
 from ..cases import Case, Program, folder_name
+from ..processes import failure, run_process
 from ..runs import RESULTS, describe, read_report, run_one
 from ..table import DONE, Row
 from .children import Setting
@@ -25,6 +27,22 @@ JOBS_LEGEND = (
 STAGES_LEGEND = (
     f"Seconds of the run with the shortest whole time. {REST}: what the process takes beyond the registration's stages."
 )
+
+
+def get_ready(setting: Setting, console: Console) -> None:
+    """Compile what jobs need and nothing has kept yet, in a process of its own: the first job shall not pay for it.
+
+    Where that fails it is said, and jobs go on. Raises `KeyboardInterrupt` when stopped.
+    """
+    from ...kernels.runtime import kernels_in_use
+
+    if {kernels_in_use(), kernels_in_use(setting.device)} == {"torch"}:
+        return
+    console.say("Compiling what is not compiled yet; this is not timed.")
+    command = [sys.executable, "-m", "VoxelOptRegistrationLib.getting_ready", setting.device]
+    finished = run_process(command, setting.conditions, setting.interruption)
+    if finished.exit_code != 0:
+        console.say(f"That failed, so that the first job may take longer. {failure(finished, setting.conditions)}")
 
 
 def job_sections(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...options import Ties
 from .launching import blocks, launch
+from .places import load_vector, own_places, store_vector
 
 _BLOCK = 256
 
@@ -48,16 +49,11 @@ def _best(
     SUM: tl.constexpr,
     BLOCK: tl.constexpr,
 ) -> None:
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = place < voxels
+    place, inside = own_places(voxels, BLOCK)
     nothing = tl.zeros([BLOCK], tl.float32)
     uz, uy, ux = nothing, nothing, nothing
     if COUPLED:
-        along_y = smooth + voxels
-        along_x = along_y + voxels
-        uz = tl.load(smooth + place, mask=inside, other=0.0)
-        uy = tl.load(along_y + place, mask=inside, other=0.0)
-        ux = tl.load(along_x + place, mask=inside, other=0.0)
+        uz, uy, ux = load_vector(smooth, place, voxels, inside)
     best, vz, vy, vx = nothing - float("inf"), nothing, nothing, nothing
     for _ in range(candidates):
         dz, dy, dx = tl.load(table), tl.load(table + 1), tl.load(table + 2)
@@ -72,8 +68,4 @@ def _best(
         best = tl.where(better, energy, best)
         scores += voxels
         table += 3
-    tl.store(result + place, vz, mask=inside)
-    result += voxels
-    tl.store(result + place, vy, mask=inside)
-    result += voxels
-    tl.store(result + place, vx, mask=inside)
+    store_vector(result, place, voxels, vz, vy, vx, inside)

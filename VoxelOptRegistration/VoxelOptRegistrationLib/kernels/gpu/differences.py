@@ -7,6 +7,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .launching import blocks, kernel, launch
+from .places import coordinates, own_places, store_vector
 
 _BLOCK = 256
 
@@ -42,10 +43,10 @@ def gradient(
     inside: tl.tensor,
 ) -> tl.tensor:
     """Of `values` (Z, Y, X) along z, y and x at voxels `place`."""
-    line = place // width
-    along_z = central(values + place, line // height, depth, height * width, inside)
-    along_y = central(values + place, line % height, height, width, inside)
-    along_x = central(values + place, place % width, width, 1, inside)
+    z, y, x = coordinates(place, height, width)
+    along_z = central(values + place, z, depth, height * width, inside)
+    along_y = central(values + place, y, height, width, inside)
+    along_x = central(values + place, x, width, 1, inside)
     return along_z, along_y, along_x
 
 
@@ -61,8 +62,7 @@ def _along_gradients(
     voxels: tl.tensor,
     BLOCK: tl.constexpr,
 ) -> None:
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = place < voxels
+    place, inside = own_places(voxels, BLOCK)
     z = tl.zeros([BLOCK], tl.float32)
     y, x = z, z
     for _ in range(channels):
@@ -71,8 +71,4 @@ def _along_gradients(
         z, y, x = z + weight * along_z, y + weight * along_y, x + weight * along_x
         weights += voxels
         maps += voxels
-    tl.store(result + place, z, mask=inside)
-    result += voxels
-    tl.store(result + place, y, mask=inside)
-    result += voxels
-    tl.store(result + place, x, mask=inside)
+    store_vector(result, place, voxels, z, y, x, inside)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...options import Border
 from .launching import blocks, kernel, launch
+from .places import own_places
 
 _BLOCK = 128
 _MOST_SLICES = 16
@@ -66,8 +67,7 @@ def _side_weights(
     span: tl.tensor,
     BLOCK: tl.constexpr,
 ) -> None:
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = place < voxels
+    place, inside = own_places(voxels, BLOCK)
     sigma = low + tl.log2(1.0 + tl.load(entropy + place, mask=inside, other=0.0)) * span
     tap = tl.exp(-0.5 / (sigma * sigma))
     tl.store(side + place, tap / (1.0 + 2.0 * tap), mask=inside)
@@ -118,8 +118,7 @@ def _pass(
     below (d). Each is read once, which is less than half the instructions of finding every voxel's 27 anew.
     """
     plane = height * width
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    fits = place < plane
+    place, fits = own_places(plane, BLOCK)
     place = tl.minimum(place, plane - 1)
     channel = tl.program_id(2).to(tl.int64) * voxels
     zero = tl.zeros([BLOCK], tl.int32)

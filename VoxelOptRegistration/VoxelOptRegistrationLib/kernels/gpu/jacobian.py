@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .differences import gradient
 from .launching import blocks, kernel, launch
+from .places import coordinates, own_places
 
 _BLOCK = 256
 
@@ -67,8 +68,7 @@ def _central(
     LOG: tl.constexpr,
     BLOCK: tl.constexpr,
 ) -> None:
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = place < voxels
+    place, inside = own_places(voxels, BLOCK)
     along_y = displacement + voxels
     along_x = along_y + voxels
     zz, zy, zx = gradient(displacement, place, depth, height, width, inside)
@@ -98,12 +98,12 @@ def _sided_differences(
     values: tl.tensor, place: tl.tensor, depth: tl.tensor, height: tl.tensor, width: tl.tensor, inside: tl.tensor
 ) -> tl.tensor:
     """Of `values` (Z, Y, X) along z, y and x at voxels `place`: forward, backward, forward, ..."""
-    line = place // width
+    z, y, x = coordinates(place, height, width)
     values += place
     here = tl.load(values, inside, 0.0).to(tl.float32)
-    z0, z1 = _sided(values, here, line // height, depth, height * width, inside)
-    y0, y1 = _sided(values, here, line % height, height, width, inside)
-    x0, x1 = _sided(values, here, place % width, width, 1, inside)
+    z0, z1 = _sided(values, here, z, depth, height * width, inside)
+    y0, y1 = _sided(values, here, y, height, width, inside)
+    x0, x1 = _sided(values, here, x, width, 1, inside)
     return z0, z1, y0, y1, x0, x1
 
 
@@ -117,8 +117,7 @@ def _smallest(
     voxels: tl.tensor,
     BLOCK: tl.constexpr,
 ) -> None:
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = place < voxels
+    place, inside = own_places(voxels, BLOCK)
     second = displacement + voxels
     third = second + voxels
     zz0, zz1, zy0, zy1, zx0, zx1 = _sided_differences(displacement, place, depth, height, width, inside)

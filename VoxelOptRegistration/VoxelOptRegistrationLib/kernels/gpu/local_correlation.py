@@ -12,6 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .launching import blocks, kernel, launch
+from .places import coordinates, own_places, store_vector
 
 _BLOCK = 256
 
@@ -19,15 +20,10 @@ _BLOCK = 256
 def moments(image: Tensor, radius: int) -> tuple[Tensor, Tensor]:
     """Mean and variance of the windows of an image, all (Z, Y, X)."""
     image = image.contiguous()
-    depth, height, width = image.shape
-    voxels = image.numel()
-    one, other = image.new_empty((2, 3, *image.shape))
     mean, variance = torch.empty_like(image), torch.empty_like(image)
-    programs, block = blocks(one, _BLOCK)
-    common = {"RADIUS": radius, "BLOCK": block}
-    launch(_sum_moments, (programs,), image, image, one, depth, height * width, voxels, **common)
-    launch(_sum, (programs, 2), one, other, height, width, voxels, **common)
-    launch(_moments, (programs,), other, mean, variance, depth, height, width, voxels, **common)
+    programs, common = _shares(image, radius)
+    sums, _ = _summed(image, image, 2, radius)
+    launch(_moments, (programs,), sums, mean, variance, *image.shape, image.numel(), **common)
     return mean, variance
 
 
@@ -48,24 +44,37 @@ def gradient(
     shares = fixed if share is None else share.contiguous()
     depth, height, width = fixed.shape
     voxels = fixed.numel()
-    one, other = fixed.new_empty((2, 3, *fixed.shape))
     result = torch.empty_like(fixed)
-    programs, block = blocks(one, _BLOCK)
-    common = {"RADIUS": radius, "BLOCK": block}
-    plane = height * width
-    launch(_sum_moments, (programs,), fixed, moving, one, depth, plane, voxels, **common)
-    launch(_sum, (programs, 3), one, other, height, width, voxels, **common)
+    programs, common = _shares(fixed, radius)
+    sums, other = _summed(fixed, moving, 3, radius)
     launch(
         _coefficients,
         (programs,),
-        *(other, mean, variance, shares, one, depth, height, width, voxels, float(noise), float(least)),
+        *(sums, mean, variance, shares, other, depth, height, width, voxels, float(noise), float(least)),
         SHARED=share is not None,
         **common,
     )
-    launch(_sum, (programs, 3), one, other, depth, plane, voxels, **common)
-    launch(_sum, (programs, 3), other, one, height, width, voxels, **common)
-    launch(_rise, (programs,), one, fixed, moving, result, width, voxels, **common)
+    launch(_sum, (programs, 3), other, sums, depth, height * width, voxels, **common)
+    launch(_sum, (programs, 3), sums, other, height, width, voxels, **common)
+    launch(_rise, (programs,), other, fixed, moving, result, width, voxels, **common)
     return result
+
+
+def _summed(fixed: Tensor, moving: Tensor, maps: int, radius: int) -> tuple[Tensor, Tensor]:
+    """Window sums along z and y of the first `maps` of what `_sum_moments` sums, (3, Z, Y, X), and as much memory."""
+    depth, height, width = fixed.shape
+    voxels = fixed.numel()
+    other, sums = fixed.new_empty((2, 3, *fixed.shape))
+    programs, common = _shares(fixed, radius)
+    launch(_sum_moments, (programs,), fixed, moving, other, depth, height * width, voxels, **common)
+    launch(_sum, (programs, maps), other, sums, height, width, voxels, **common)
+    return sums, other
+
+
+def _shares(image: Tensor, radius: int) -> tuple[int, dict[str, int]]:
+    """Programs for `image` (Z, Y, X), and what all kernels are told."""
+    programs, block = blocks(image[None], _BLOCK)
+    return programs, {"RADIUS": radius, "BLOCK": block}
 
 
 @triton.jit
@@ -106,8 +115,7 @@ def _sum_moments(
     BLOCK: tl.constexpr,
 ) -> None:
     """result (3, Z, Y, X): window sums along the first axis of `moving`, its square, and its product with `fixed`."""
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = place < voxels
+    place, inside = own_places(voxels, BLOCK)
     index = place // step
     values = tl.zeros([BLOCK], tl.float32)
     squares, products = values, values
@@ -119,12 +127,7 @@ def _sum_moments(
         values += value
         squares += value * value
         products += value * tl.load(fixed + offset, near, 0.0)
-    result += place
-    tl.store(result, values, mask=inside)
-    result += voxels
-    tl.store(result, squares, mask=inside)
-    result += voxels
-    tl.store(result, products, mask=inside)
+    store_vector(result, place, voxels, values, squares, products, inside)
 
 
 @kernel
@@ -138,9 +141,8 @@ def _sum(
     BLOCK: tl.constexpr,
 ) -> None:
     """Window sums along one axis. Programs over blocks of voxels, and channels."""
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    place, inside = own_places(voxels, BLOCK)
     channel = tl.program_id(1).to(tl.int64) * voxels
-    inside = place < voxels
     total = _window(source + channel + place, place // step % size, size, step, inside, RADIUS)
     tl.store(result + channel + place, total, mask=inside)
 
@@ -150,9 +152,40 @@ def _one_by_size(
     place: tl.tensor, depth: tl.tensor, height: tl.tensor, width: tl.tensor, RADIUS: tl.constexpr
 ) -> tl.tensor:
     """1 / the voxels in the window around every place."""
-    line = place // width
-    by_size = _by_size(line // height, depth, RADIUS) * _by_size(line % height, height, RADIUS)
-    return by_size * _by_size(place % width, width, RADIUS)
+    z, y, x = coordinates(place, height, width)
+    return _by_size(z, depth, RADIUS) * _by_size(y, height, RADIUS) * _by_size(x, width, RADIUS)
+
+
+@triton.jit
+def _three_windows(
+    sums: tl.tensor, place: tl.tensor, width: tl.tensor, voxels: tl.tensor, inside: tl.tensor, RADIUS: tl.constexpr
+) -> tl.tensor:
+    """Window sums along x of each of `sums` (3, Z, Y, X)."""
+    column = place % width
+    sums += place
+    first = _window(sums, column, width, 1, inside, RADIUS)
+    sums += voxels
+    second = _window(sums, column, width, 1, inside, RADIUS)
+    sums += voxels
+    return first, second, _window(sums, column, width, 1, inside, RADIUS)
+
+
+@triton.jit
+def _window_moments(
+    sums: tl.tensor,
+    place: tl.tensor,
+    width: tl.tensor,
+    voxels: tl.tensor,
+    by_size: tl.tensor,
+    inside: tl.tensor,
+    RADIUS: tl.constexpr,
+) -> tl.tensor:
+    """Mean and variance of every window, and the mean of the product with the other image. sums (3, Z, Y, X): of
+    `_sum_moments`, along z and y.
+    """
+    values, squares, products = _three_windows(sums, place, width, voxels, inside, RADIUS)
+    average = values * by_size
+    return average, squares * by_size - average * average, products * by_size
 
 
 @kernel
@@ -168,15 +201,11 @@ def _moments(
     BLOCK: tl.constexpr,
 ) -> None:
     """sums (3, Z, Y, X): of `_sum_moments`, along z and y; the last map does not count."""
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = place < voxels
+    place, inside = own_places(voxels, BLOCK)
     by_size = _one_by_size(place, depth, height, width, RADIUS)
-    sums += place
-    average = _window(sums, place % width, width, 1, inside, RADIUS) * by_size
-    sums += voxels
-    square = _window(sums, place % width, width, 1, inside, RADIUS) * by_size
+    average, spread, _ = _window_moments(sums, place, width, voxels, by_size, inside, RADIUS)
     tl.store(mean + place, average, mask=inside)
-    tl.store(variance + place, square - average * average, mask=inside)
+    tl.store(variance + place, spread, mask=inside)
 
 
 @kernel
@@ -199,28 +228,18 @@ def _coefficients(
     """result (3, Z, Y, X): by what a window's derivative takes the fixed values, the moving ones, and 1; each divided
     by the size of the window. sums (3, Z, Y, X): of `_sum_moments`, along z and y.
     """
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = place < voxels
-    column = place % width
+    place, inside = own_places(voxels, BLOCK)
     by_size = _one_by_size(place, depth, height, width, RADIUS)
-    sums += place
-    average = _window(sums, column, width, 1, inside, RADIUS) * by_size
-    sums += voxels
-    spread = _window(sums, column, width, 1, inside, RADIUS) * by_size - average * average
-    sums += voxels
+    average, spread, product = _window_moments(sums, place, width, voxels, by_size, inside, RADIUS)
     fixed_average = tl.load(mean + place, inside, 0.0)
-    covariance = _window(sums, column, width, 1, inside, RADIUS) * by_size - fixed_average * average
+    covariance = product - fixed_average * average
     slope = 2.0 * covariance / ((tl.load(variance + place, inside, 0.0) + noise) * (spread + noise))
     slope = tl.where(spread > least, slope, 0.0)
     if SHARED:
         slope *= tl.load(share + place, inside, 0.0)
     curve = slope * (covariance / tl.maximum(spread, least))
-    result += place
-    tl.store(result, slope * by_size, mask=inside)
-    result += voxels
-    tl.store(result, curve * by_size, mask=inside)
-    result += voxels
-    tl.store(result, (slope * fixed_average - average * curve) * by_size, mask=inside)
+    rest = slope * fixed_average - average * curve
+    store_vector(result, place, voxels, slope * by_size, curve * by_size, rest * by_size, inside)
 
 
 @kernel
@@ -235,13 +254,7 @@ def _rise(
     BLOCK: tl.constexpr,
 ) -> None:
     """sums (3, Z, Y, X): of what `_coefficients` gives, along z and y."""
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = place < voxels
-    column = place % width
-    sums += place
-    rise = tl.load(fixed + place, inside, 0.0) * _window(sums, column, width, 1, inside, RADIUS)
-    sums += voxels
-    rise -= tl.load(moving + place, inside, 0.0) * _window(sums, column, width, 1, inside, RADIUS)
-    sums += voxels
-    rise -= _window(sums, column, width, 1, inside, RADIUS)
+    place, inside = own_places(voxels, BLOCK)
+    slope, curve, rest = _three_windows(sums, place, width, voxels, inside, RADIUS)
+    rise = tl.load(fixed + place, inside, 0.0) * slope - tl.load(moving + place, inside, 0.0) * curve - rest
     tl.store(result + place, rise, mask=inside)

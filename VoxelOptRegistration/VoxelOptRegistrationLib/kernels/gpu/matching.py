@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...options import Border
 from .launching import blocks, kernel, launch
+from .places import coordinates, held, own_places
 
 _TILE = 2048
 """Scores that one program holds; of twice as many the compiler spills registers (sm_90, with trusts)."""
@@ -116,19 +117,15 @@ def _match(
 ) -> None:
     """A program holds all scores of its voxels, (candidates, voxels)."""
     candidate = tl.arange(0, CANDIDATES)
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = place < voxels
+    place, inside = own_places(voxels, BLOCK)
     named = candidate < count
     real = named[:, None] & inside[None, :]
-    line = place // width
-    z = (line // height)[None, :] + tl.load(table + candidate * 3, mask=named, other=0)[:, None]
-    y = (line % height)[None, :] + tl.load(table + candidate * 3 + 1, mask=named, other=0)[:, None]
-    x = (place % width)[None, :] + tl.load(table + candidate * 3 + 2, mask=named, other=0)[:, None]
+    z, y, x = coordinates(place, height, width)
+    z = z[None, :] + tl.load(table + candidate * 3, mask=named, other=0)[:, None]
+    y = y[None, :] + tl.load(table + candidate * 3 + 1, mask=named, other=0)[:, None]
+    x = x[None, :] + tl.load(table + candidate * 3 + 2, mask=named, other=0)[:, None]
     fits = real & (z >= 0) & (z < depth) & (y >= 0) & (y < height) & (x >= 0) & (x < width)
-    z = tl.minimum(tl.maximum(z, 0), depth - 1)
-    y = tl.minimum(tl.maximum(y, 0), height - 1)
-    x = tl.minimum(tl.maximum(x, 0), width - 1)
-    there = (z * height + y) * width + x
+    there = (held(z, depth) * height + held(y, height)) * width + held(x, width)
     drawn = real & (fits | REPLICATE)
     total = tl.zeros([CANDIDATES, BLOCK], tl.float32)
     for _ in range(channels):

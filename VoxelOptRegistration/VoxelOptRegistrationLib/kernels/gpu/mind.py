@@ -8,6 +8,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .launching import blocks, kernel, launch
+from .places import coordinates, held, own_places
 
 _BLOCK = 256
 
@@ -42,10 +43,8 @@ def _at(
     fits: tl.tensor,
 ) -> tl.tensor:
     """The image at a place, which is held inside it."""
-    z = tl.minimum(tl.maximum(z, 0), depth - 1)
-    y = tl.minimum(tl.maximum(y, 0), height - 1)
-    x = tl.minimum(tl.maximum(x, 0), width - 1)
-    return tl.load(image + (z * height + y) * width + x, mask=fits, other=0.0).to(tl.float32)
+    there = (held(z, depth) * height + held(y, height)) * width + held(x, width)
+    return tl.load(image + there, mask=fits, other=0.0).to(tl.float32)
 
 
 @triton.jit
@@ -99,17 +98,15 @@ def _describe(
 
     The channels stand in the order of `features.mind`: d0 compares the neighbours above in z and below in y.
     """
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    fits = place < voxels
-    line = place // width
-    depth_here, row, column = line // height, line % height, place % width
+    place, fits = own_places(voxels, BLOCK)
+    depth_here, row, column = coordinates(place, height, width)
     d0 = tl.zeros([BLOCK], tl.float32)
     d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, d11 = d0, d0, d0, d0, d0, d0, d0, d0, d0, d0, d0
     radius = side // 2
     for k in range(side * side * side):
-        z = tl.minimum(tl.maximum(depth_here + k // (side * side) - radius, 0), depth - 1)
-        y = tl.minimum(tl.maximum(row + k // side % side - radius, 0), height - 1)
-        x = tl.minimum(tl.maximum(column + k % side - radius, 0), width - 1)
+        z = held(depth_here + k // (side * side) - radius, depth)
+        y = held(row + k // side % side - radius, height)
+        x = held(column + k % side - radius, width)
         z0 = _at(image, z - DILATION, y, x, depth, height, width, fits)
         z1 = _at(image, z + DILATION, y, x, depth, height, width, fits)
         y0 = _at(image, z, y - DILATION, x, depth, height, width, fits)

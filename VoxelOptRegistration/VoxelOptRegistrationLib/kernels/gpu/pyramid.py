@@ -7,6 +7,8 @@ import triton.language as tl
 from torch import Tensor
 
 from .launching import blocks, kernel, launch
+from .places import coordinates, held, own_places
+from .trilinear import trilinear
 
 _BLOCK = 256
 
@@ -50,7 +52,7 @@ def double(displacement: Tensor, shape: tuple[int, int, int], axes: tuple[bool, 
 def _tap(index: tl.tensor, size: tl.tensor, tap: tl.constexpr, HALVED: tl.constexpr) -> tl.tensor:
     """The fine voxel that tap `tap` of the coarse voxel `index` stands on, and its weight."""
     if HALVED:
-        fine = tl.minimum(tl.maximum(2 * index + (tap - 1), 0), size - 1)
+        fine = held(2 * index + (tap - 1), size)
         weight = 0.375 if tap == 1 or tap == 2 else 0.125
     else:
         fine = index
@@ -75,13 +77,11 @@ def _halve(
     BLOCK: tl.constexpr,
 ) -> None:
     """Programs over blocks of coarse voxels, and channels. stride: fine voxels; rows, columns, voxels: coarse ones."""
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    place, inside = own_places(voxels, BLOCK)
     channel = tl.program_id(1).to(tl.int64)
     volume += channel * stride
     result += channel * voxels
-    inside = place < voxels
-    line = place // columns
-    z, y, x = line // rows, line % rows, place % columns
+    z, y, x = coordinates(place, rows, columns)
     x0, x1 = tl.maximum(2 * x - 1, 0), 2 * x
     x2, x3 = tl.minimum(2 * x + 1, width - 1), tl.minimum(2 * x + 2, width - 1)
     total = tl.zeros([BLOCK], tl.float32)
@@ -102,7 +102,7 @@ def _halve(
 
 @triton.jit
 def _between(index: tl.tensor, size: tl.tensor, DOUBLED: tl.constexpr) -> tl.tensor:
-    """The coarse voxels on either side of the fine voxel `index`, and the weight of the second."""
+    """The coarse voxels on either side of the fine voxel `index`, and their weights."""
     if DOUBLED:
         low = (index + 1) // 2 - 1
         share = tl.where(index % 2 == 0, 0.75, 0.25)
@@ -110,7 +110,7 @@ def _between(index: tl.tensor, size: tl.tensor, DOUBLED: tl.constexpr) -> tl.ten
     else:
         first, second = index, index
         share = index * 0.0
-    return first, second, share
+    return first, second, 1.0 - share, share
 
 
 @kernel
@@ -130,21 +130,14 @@ def _double(
     BLOCK: tl.constexpr,
 ) -> None:
     """depth, height, width, stride: of the coarse grid; rows, columns, voxels: of the fine one."""
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = place < voxels
-    line = place // columns
-    z0, z1, wz = _between(line // rows, depth, DOUBLE_Z)
-    y0, y1, wy = _between(line % rows, height, DOUBLE_Y)
-    x0, x1, wx = _between(place % columns, width, DOUBLE_X)
-    row00, row01 = (z0 * height + y0) * width, (z0 * height + y1) * width
-    row10, row11 = (z1 * height + y0) * width, (z1 * height + y1) * width
+    place, inside = own_places(voxels, BLOCK)
+    z, y, x = coordinates(place, rows, columns)
+    z0, z1, wz0, wz1 = _between(z, depth, DOUBLE_Z)
+    y0, y1, wy0, wy1 = _between(y, height, DOUBLE_Y)
+    x0, x1, wx0, wx1 = _between(x, width, DOUBLE_X)
     result += place
     for axis in tl.static_range(3):
-        v00 = (1.0 - wx) * tl.load(coarse + row00 + x0, inside, 0.0) + wx * tl.load(coarse + row00 + x1, inside, 0.0)
-        v01 = (1.0 - wx) * tl.load(coarse + row01 + x0, inside, 0.0) + wx * tl.load(coarse + row01 + x1, inside, 0.0)
-        v10 = (1.0 - wx) * tl.load(coarse + row10 + x0, inside, 0.0) + wx * tl.load(coarse + row10 + x1, inside, 0.0)
-        v11 = (1.0 - wx) * tl.load(coarse + row11 + x0, inside, 0.0) + wx * tl.load(coarse + row11 + x1, inside, 0.0)
-        value = (1.0 - wz) * ((1.0 - wy) * v00 + wy * v01) + wz * ((1.0 - wy) * v10 + wy * v11)
+        value = trilinear(coarse, z0, z1, wz0, wz1, y0, y1, wy0, wy1, x0, x1, wx0, wx1, height, width, inside)
         if (axis == 0 and DOUBLE_Z) or (axis == 1 and DOUBLE_Y) or (axis == 2 and DOUBLE_X):
             value *= 2.0
         tl.store(result, value, mask=inside)

@@ -7,6 +7,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .launching import blocks, kernel, launch
+from .places import own_places
 
 _BLOCK = 256
 _LEAST_SIGMA = 0.05
@@ -44,11 +45,10 @@ def _convolve(
     BLOCK: tl.constexpr,
 ) -> None:
     """Programs over blocks of voxels, and channels; along the axis of `size` voxels that are `step` apart."""
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    place, inside = own_places(voxels, BLOCK)
     channel = tl.program_id(1).to(tl.int64) * voxels
     source += channel
     result += channel
-    inside = place < voxels
     index = place // step % size
     start = place - index * step
     total = first * tl.load(source + place, mask=inside, other=0.0).to(tl.float32)

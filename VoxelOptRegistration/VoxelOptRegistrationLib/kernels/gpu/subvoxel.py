@@ -7,6 +7,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .launching import blocks, launch
+from .places import own_places
 
 _BLOCK = 256
 
@@ -35,8 +36,7 @@ def _peaks(
     least: tl.tensor,
     BLOCK: tl.constexpr,
 ) -> None:
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = place < voxels
+    place, inside = own_places(voxels, BLOCK)
     stay = tl.load(scores + place, mask=inside, other=0.0).to(tl.float32)
     ahead = scores + place + voxels
     behind = ahead + voxels

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ...options import Border
 from .launching import blocks, kernel, launch
-from .warping import ends
+from .places import coordinates, load_vector, own_places
+from .trilinear import ends, trilinear
 
 _BLOCK = 256
 
@@ -39,21 +40,6 @@ def warp(features: Tensor, trust: Tensor, displacement: Tensor, border: Border, 
 
 
 @triton.jit
-def _share(
-    trust: tl.tensor,
-    row: tl.tensor,
-    x0: tl.tensor,
-    x1: tl.tensor,
-    wx0: tl.tensor,
-    wx1: tl.tensor,
-    drawn: tl.tensor,
-) -> tl.tensor:
-    """How much of what is drawn on in a row is trusted."""
-    first = (tl.load(trust + row + x0, drawn, 0) != 0).to(tl.float32)
-    return wx0 * first + wx1 * (tl.load(trust + row + x1, drawn, 0) != 0).to(tl.float32)
-
-
-@triton.jit
 def _pulled_share(
     trust: tl.tensor,
     pz: tl.tensor,
@@ -70,11 +56,7 @@ def _pulled_share(
     y0, y1, wy0, wy1, near_y = ends(py, height, REPLICATE)
     x0, x1, wx0, wx1, near_x = ends(px, width, REPLICATE)
     drawn = inside & near_z & near_y & near_x
-    first = wy0 * _share(trust, (z0 * height + y0) * width, x0, x1, wx0, wx1, drawn)
-    first += wy1 * _share(trust, (z0 * height + y1) * width, x0, x1, wx0, wx1, drawn)
-    second = wy0 * _share(trust, (z1 * height + y0) * width, x0, x1, wx0, wx1, drawn)
-    second += wy1 * _share(trust, (z1 * height + y1) * width, x0, x1, wx0, wx1, drawn)
-    return wz0 * first + wz1 * second
+    return trilinear(trust, z0, z1, wz0, wz1, y0, y1, wy0, wy1, x0, x1, wx0, wx1, height, width, drawn)
 
 
 @kernel
@@ -97,14 +79,10 @@ def _warp(
     BLOCK: tl.constexpr,
 ) -> None:
     """stride: voxels of one channel of `features`; rows, columns, voxels: of the grid written."""
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = place < voxels
-    line = place // columns
-    along_y = displacement + voxels
-    along_x = along_y + voxels
-    pz = line // rows + tl.load(displacement + place, mask=inside, other=0.0)
-    py = line % rows + tl.load(along_y + place, mask=inside, other=0.0)
-    px = place % columns + tl.load(along_x + place, mask=inside, other=0.0)
+    place, inside = own_places(voxels, BLOCK)
+    z, y, x = coordinates(place, rows, columns)
+    uz, uy, ux = load_vector(displacement, place, voxels, inside)
+    pz, py, px = z + uz, y + uy, x + ux
     weight = _pulled_share(trust, pz, py, px, depth, height, width, inside, REPLICATE)
     share = _pulled_share(trust, pz, py, px, depth, height, width, inside, False) if REPLICATE else weight
     trusted = share >= 0.5
@@ -113,15 +91,9 @@ def _warp(
     y0, y1, wy0, wy1, near_y = ends(py, height, REPLICATE)
     x0, x1, wx0, wx1, near_x = ends(px, width, REPLICATE)
     drawn = inside & trusted & near_z & near_y & near_x
-    row00, row01 = (z0 * height + y0) * width, (z0 * height + y1) * width
-    row10, row11 = (z1 * height + y0) * width, (z1 * height + y1) * width
     factor = tl.where(weight == 1.0, 1.0, 1.0 / tl.maximum(weight, least))  # dividing by 1 need not be exact on a GPU
     for _ in range(channels):
-        v00 = wx0 * tl.load(features + row00 + x0, drawn, 0.0) + wx1 * tl.load(features + row00 + x1, drawn, 0.0)
-        v01 = wx0 * tl.load(features + row01 + x0, drawn, 0.0) + wx1 * tl.load(features + row01 + x1, drawn, 0.0)
-        v10 = wx0 * tl.load(features + row10 + x0, drawn, 0.0) + wx1 * tl.load(features + row10 + x1, drawn, 0.0)
-        v11 = wx0 * tl.load(features + row11 + x0, drawn, 0.0) + wx1 * tl.load(features + row11 + x1, drawn, 0.0)
-        value = wz0 * (wy0 * v00 + wy1 * v01) + wz1 * (wy0 * v10 + wy1 * v11)
+        value = trilinear(features, z0, z1, wz0, wz1, y0, y1, wy0, wy1, x0, x1, wx0, wx1, height, width, drawn)
         tl.store(result + place, value * factor, mask=inside)
         features += stride
         result += voxels

@@ -7,6 +7,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .launching import blocks, launch
+from .places import own_places
 
 _BLOCK = 1024
 
@@ -46,8 +47,7 @@ def _step(
     BLOCK: tl.constexpr,
 ) -> None:
     """squares: of each program's longest vector."""
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = place < voxels
+    place, inside = own_places(voxels, BLOCK)
     speed += place
     update += place
     square = tl.zeros([BLOCK], tl.float32)

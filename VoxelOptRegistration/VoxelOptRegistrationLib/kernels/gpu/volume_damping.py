@@ -8,6 +8,7 @@ from torch import Tensor
 from .differences import gradient
 from .jacobian import log_determinant
 from .launching import blocks, kernel, launch
+from .places import load_vector, own_places, store_vector
 
 _BLOCK = 256
 
@@ -37,15 +38,8 @@ def _moved_along_gradient(
     rate: tl.tensor,
     BLOCK: tl.constexpr,
 ) -> None:
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = place < voxels
+    place, inside = own_places(voxels, BLOCK)
     along_z, along_y, along_x = gradient(values, place, depth, height, width, inside)
-    displacement += place
-    result += place
-    tl.store(result, tl.load(displacement, inside, 0.0) + rate * along_z, mask=inside)
-    displacement += voxels
-    result += voxels
-    tl.store(result, tl.load(displacement, inside, 0.0) + rate * along_y, mask=inside)
-    displacement += voxels
-    result += voxels
-    tl.store(result, tl.load(displacement, inside, 0.0) + rate * along_x, mask=inside)
+    z, y, x = load_vector(displacement, place, voxels, inside)
+    z, y, x = z + rate * along_z, y + rate * along_y, x + rate * along_x
+    store_vector(result, place, voxels, z, y, x, inside)
