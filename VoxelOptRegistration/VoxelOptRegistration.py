@@ -127,11 +127,11 @@ class VoxelOptRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
 
     def warm(self) -> None:
         """Start the registration process, which takes seconds, while the user is choosing volumes."""
-        if self._cleaned or not self.parent.isEntered:
+        if self._cleaned or self._parameterNode is None or not self.parent.isEntered:
             return
         wanted = slicer.util.toBool(slicer.app.userSettings().value(WARM_SETTING, True))
         if wanted and not slicer.app.testingEnabled():
-            self.logic.warm()
+            self.logic.warm(self._parameterNode.device)
 
     def exit(self) -> None:
         """The user goes to another module: the slice views show again what they showed before they were used here."""

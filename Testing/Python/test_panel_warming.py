@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import slicer
 from panel_support import Panel, open_panel
+from VoxelOptRegistrationLib.worker.child import ChildProcess
+from VoxelOptRegistrationLib.worker.protocol import Warm
 
 SETTING = "VoxelOptRegistration/StartAhead"
 
@@ -38,6 +40,15 @@ def test_it_is_started_when_the_module_is_opened(panel: Panel) -> None:
     panel.run()
     assert panel.widget.logic._client.pid == process
     assert panel.host.dialogs.shown == [] and panel.host.packages.requests == []
+
+
+def test_it_gets_ready_for_the_chosen_device(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[object] = []
+    monkeypatch.setattr(ChildProcess, "send", lambda child, message: sent.append(message))
+    panel.parameters.device = "cpu"
+    panel.host.come_back()
+    panel.host.pump(lambda: bool(sent))
+    assert sent == [Warm("cpu")]
 
 
 @pytest.mark.parametrize(

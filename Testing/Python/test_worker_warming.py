@@ -121,7 +121,7 @@ import sys
 sys.path.insert(0, {str(STAND_IN.parent)!r})
 from worker_stand_in import compute
 from VoxelOptRegistrationLib.worker.server import serve
-def warm(wanted):
+def warm(wanted, device):
     raise ValueError("a library of an odd version")
 sys.exit(serve(compute=compute, warm=warm))
 """
@@ -152,6 +152,17 @@ def test_a_gpu_that_fails_is_logged_and_the_processor_gets_ready(
     warm_up(wanted)
     assert "no CUDA GPU" in caplog.text or "no device cuda:99" in caplog.text
     assert asked_after[0] == 0 and asked_after[-3:] == [1, 1, 1]  # it went on, and between steps was asked still
+
+
+def test_a_gpu_that_the_user_does_not_want_is_left_asleep(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(devices, "_automatic", lambda torch: pytest.fail("the GPU was looked for"))
+    steps = iter([False] * 3 + [True])
+    warm_up(lambda: next(steps), "cpu")
+    assert next(steps, None) is None
+    assert "Warming up failed" not in caplog.text
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no NVIDIA GPU")

@@ -237,12 +237,14 @@ class RegistrationLogic:
             return
         self._await_answer()
 
-    def warm(self) -> None:
-        """Start the background process ahead of the first registration; where it cannot be, nothing happens."""
+    def warm(self, device: str = "auto") -> None:
+        """Start the background process ahead of the first registration, on `device`, as settings name it; where it
+        cannot be, nothing happens.
+        """
         if torch_version() is None or torch_damage():
             return
         try:
-            self._worker().warm()
+            self._worker().warm(device)
         except ComputationError as error:
             logging.getLogger(__name__).info("The registration process was not started ahead: %s", error)
 

@@ -116,11 +116,13 @@ class WorkerClient:
         """
         self._running_child()
 
-    def warm(self) -> None:
-        """Start the process, unless it runs, and have it get ready, so that the first registration starts at once."""
+    def warm(self, device: str = "auto") -> None:
+        """Start the process, unless it runs, and have it get ready for `device`, as settings name it, so that the first
+        registration starts at once.
+        """
         self.poll()
         if self._child is None:
-            self._running_child().send(Warm())
+            self._running_child().send(Warm(device))
 
     def register(self, request: RegistrationRequest, callbacks: Callbacks | None = None) -> Job:
         """Begin a registration; returns when the volumes are written to the job's private folder.

@@ -128,9 +128,10 @@ class Cancel:
 
 @dataclass(frozen=True)
 class Warm:
-    """Import and compile now what jobs need, unless one comes, so that the first starts at once."""
+    """Import and compile now what jobs on `device` need, unless one comes, so that the first starts at once."""
 
     type: ClassVar[str] = "warm"
+    device: str = "auto"
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ class Server:
             if isinstance(message, Shutdown):
                 return 0
             if isinstance(message, Warm):
-                self._warm()
+                self._warm(message.device)
                 _release_memory()
             elif isinstance(message, AskDevices):
                 self._channel.send(_device_list())
@@ -110,9 +110,9 @@ class Server:
             remove_folders(base, self._token)
         os._exit(0)
 
-    def _warm(self) -> None:
+    def _warm(self, device: str) -> None:
         try:
-            self._warm_up(lambda: not self._queue.empty())
+            self._warm_up(lambda: not self._queue.empty(), device)
             self._channel.send(Log(READY))
         except RegistrationError as error:
             self._channel.send(Failure(0, error.kind, error.text, error.remedy))

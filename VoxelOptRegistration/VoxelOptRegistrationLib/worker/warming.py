@@ -9,30 +9,31 @@ from ..devices import choose_device
 from ..errors import Cancelled
 from .computation import load_torch_once
 
-WarmUp = Callable[[Callable[[], bool]], None]
-"""Called with `wanted` of `warm_up`; raises `ComputationError` where nothing could be computed here."""
+WarmUp = Callable[[Callable[[], bool], str], None]
+"""Called with `wanted` and `device` of `warm_up`; raises `ComputationError` where nothing could be computed here."""
 
 
-def warm_up(wanted: Callable[[], bool]) -> None:
-    """Load torch, then register small generated pairs on the device that a job takes by itself and on the processor:
-    that imports and compiles what others need, a GPU's kernels too.
+def warm_up(wanted: Callable[[], bool], device: str = "auto") -> None:
+    """Load torch, then register small generated pairs on the device and on the processor: that imports and compiles
+    what others need, a GPU's kernels too.
 
-    wanted: whether somebody is waiting for this process; asked between steps, and if so the rest is left out. Raises
+    wanted: whether somebody is waiting for this process; asked between steps, and if so the rest is left out. device:
+    as settings name it; "auto" is the one that a job takes by itself. Raises
     `ComputationError` where torch cannot be loaded; what goes wrong afterwards only the log is told. What it took of a
     GPU's memory whoever calls it gives back, see `resources.give_back`.
     """
     load_torch_once()
     warm: list[str] = []
-    for choice in ("auto", "cpu"):
+    for choice in (device, "cpu"):
         if wanted():
             return
         try:
             from ..getting_ready import register_little
 
-            device = choose_device(choice).name
-            if device not in warm:
-                warm.append(device)
-                register_little(device, wanted)
+            name = choose_device(choice).name
+            if name not in warm:
+                warm.append(name)
+                register_little(name, wanted)
         except Cancelled:
             return
         except Exception:
