@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -23,9 +24,16 @@ def gaussian_smooth(volume: Tensor, sigma: float) -> Tensor:
     weights = gaussian_weights(sigma)
     if (fast := fused("smoothing.gaussian", volume, sigma, weights)) is not None:
         return fast
+    return convolved(volume, (weights,) * 3)
+
+
+def convolved(volume: Tensor, weights: Sequence[Sequence[float]]) -> Tensor:
+    """The volume (C, Z, Y, X) convolved along each axis with its `weights` at 0, 1, 2, ... voxels to both sides,
+    replicate borders.
+    """
     if compiles(volume):
-        return convolve(volume, (weights,) * 3)
-    return by_slabs(lambda part: _separable(part, weights), (volume,), len(weights) - 1)
+        return convolve(volume, weights)
+    return by_slabs(lambda part: _separable(part, weights), (volume,), len(weights[0]) - 1)
 
 
 def gaussian_weights(sigma: float) -> list[float]:
@@ -36,15 +44,14 @@ def gaussian_weights(sigma: float) -> list[float]:
     return [weight / total for weight in half]
 
 
-def _separable(volume: Tensor, weights: list[float]) -> Tensor:
-    radius = len(weights) - 1
-    for axis in (-3, -2, -1):
-        size = volume.shape[axis]
+def _separable(volume: Tensor, weights: Sequence[Sequence[float]]) -> Tensor:
+    for axis, half in zip((-3, -2, -1), weights, strict=True):
+        radius, size = len(half) - 1, volume.shape[axis]
         pad = [0] * 6
         pad[2 * (-1 - axis)] = pad[2 * (-1 - axis) + 1] = radius
         padded = F.pad(volume, pad, mode="replicate")
-        volume = padded.narrow(axis, radius, size) * weights[0]
-        for i, weight in enumerate(weights[1:], 1):
+        volume = padded.narrow(axis, radius, size) * half[0]
+        for i, weight in enumerate(half[1:], 1):
             pair = torch.add(padded.narrow(axis, radius - i, size), padded.narrow(axis, radius + i, size))
             volume.add_(pair, alpha=weight)
     return volume

@@ -8,16 +8,15 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from ..kernels.runtime import compiles
-from ..kernels.smoothing import convolve
+from ..fields.smoothing import convolved
 from .grid import Grid
 from .transforms import affine_matrix
 
 _FWHM = 2 * math.sqrt(2 * math.log(2))
 _LARGEST_ERROR = 0.01
 """Of the Gaussians' weights, what is cut off."""
-_LARGEST_SIDE = 32
-"""Of what a Gaussian reaches, voxels."""
+_LARGEST_REACH = 32
+"""Of a Gaussian, voxels."""
 
 
 def coarsening(image: Grid, grid: Grid, transform: sitk.Transform) -> np.ndarray:
@@ -48,12 +47,11 @@ def low_pass(image: sitk.Image, ratios: np.ndarray) -> sitk.Image:
 def discrete_gaussian(image: sitk.Image, variances: list[float]) -> sitk.Image:
     """A float32 image smoothed by discrete Gaussians of these variances along (x, y, z), voxels^2; replicate borders.
 
-    The discrete Gaussian is that of diffusion on a grid (Lindeberg, IEEE PAMI 1990), as ITK has it.
+    The discrete Gaussian is that of diffusion on a grid (Lindeberg, IEEE PAMI 1990), as ITK has it, whose own
+    filter is not exact where the variance is large.
     """
     values = torch.from_numpy(sitk.GetArrayFromImage(image))[None]
-    if not compiles(values):
-        return sitk.DiscreteGaussian(image, variances, _LARGEST_SIDE, _LARGEST_ERROR, useImageSpacing=False)
-    smooth = convolve(values, [_weights(variance) for variance in reversed(variances)])[0]
+    smooth = convolved(values, [_weights(variance) for variance in reversed(variances)])[0]
     result = sitk.GetImageFromArray(smooth.numpy())
     result.CopyInformation(image)
     return result
@@ -61,11 +59,10 @@ def discrete_gaussian(image: sitk.Image, variances: list[float]) -> sitk.Image:
 
 def _weights(variance: float) -> list[float]:
     """exp(-variance) I_n(variance) for n = 0, 1, 2, ..., with modified Bessel functions of the first kind, until they
-    and their mirror images sum up to 1 but for the largest error; scaled to sum up to 1.
+    and their mirror images sum up to 1 but for the largest error, or reach farthest; scaled to sum up to 1.
     """
-    angles = 2 * np.pi * np.arange(4 * _LARGEST_SIDE) / (4 * _LARGEST_SIDE)
-    series = np.fft.fft(np.exp(variance * (np.cos(angles) - 1))).real / angles.size
-    half = series[: _LARGEST_SIDE // 2]
+    angles = 2 * np.pi * np.arange(1024) / 1024
+    half = np.fft.fft(np.exp(variance * (np.cos(angles) - 1))).real[: _LARGEST_REACH + 1] / angles.size
     sums = 2 * np.cumsum(half) - half[0]
-    count = max(2, int(np.searchsorted(sums, 1 - _LARGEST_ERROR)) + 1)
+    count = min(max(2, int(np.searchsorted(sums, 1 - _LARGEST_ERROR)) + 1), len(half))
     return (half[:count] / sums[count - 1]).tolist()

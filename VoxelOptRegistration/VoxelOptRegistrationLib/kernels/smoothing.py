@@ -1,4 +1,4 @@
-"""Gaussian smoothing in one pass; the twin of `fields.smoothing` and of ITK's discrete Gaussian."""
+"""Gaussian smoothing in one pass; the twin of `fields.smoothing`."""
 
 from __future__ import annotations
 
