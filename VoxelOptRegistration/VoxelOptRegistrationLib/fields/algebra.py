@@ -28,6 +28,12 @@ def _add_pulled(outer: Tensor, inner: Tensor, own: float, pulled: float, border:
     return inner + found if own == pulled == 1.0 else own * inner + pulled * found
 
 
+def largest_component(field: Tensor) -> float:
+    """The largest magnitude of any component of a field, in its unit; reading it off a device makes the host wait."""
+    low, high = field.aminmax()
+    return max(float(high), -float(low))
+
+
 def exponential(
     velocity: Tensor, squarings: int = 0, border: Border = Border.REPLICATE, bound: float | None = None
 ) -> Tensor:
@@ -38,7 +44,7 @@ def exponential(
     where reading that off the device would make the host wait.
     """
     if squarings == 0:
-        largest = float(velocity.abs().max()) if bound is None or reads_freely(velocity) else bound
+        largest = largest_component(velocity) if bound is None or reads_freely(velocity) else bound
         if largest == 0.0:
             return torch.zeros_like(velocity)
         squarings = max(4, math.ceil(math.log2(largest * 16.0)))

@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..fields.algebra import largest_component
 from ..fields.extension import extend_smoothly
 from ..fields.jacobian import difference
 from ..fields.sampling import warp
@@ -56,8 +57,7 @@ class CorrelationForce:
         warped = _pulled(self.moving[None], displacement)
         share = _common_share(self.fixed_trust, self.moving_trust, displacement)
         force = _along_gradient(self.similarity.gradient(warped[0], share)[None], warped)
-        lowest, highest = force.aminmax()
-        return force if max(float(highest), -float(lowest)) > _ROUNDING else torch.zeros_like(force)
+        return force if largest_component(force) > _ROUNDING else torch.zeros_like(force)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _pulled(maps: Tensor, displacement: Tensor) -> Tensor:
     two equal volumes stay where they are.
     """
     exact = compiles(maps, displacement) or fuses(maps, displacement)
-    return warp(maps, displacement) if exact or bool(displacement.any()) else maps
+    return warp(maps, displacement) if exact or largest_component(displacement) != 0.0 else maps
 
 
 def _as_share(trust: Tensor | None, like: Tensor) -> Tensor | None:

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..fields.algebra import compose
+from ..fields.algebra import compose, largest_component
 from ..fields.sampling import warp
 from ..kernels.runtime import fused, fuses, reads_freely
 from ..options import Border
@@ -104,7 +104,7 @@ def warped_level(level: Level, displacement: Tensor, border: Border) -> Level:
     Where the displacement is zero everywhere, it is the level to the last bit.
     """
     if reads_freely(displacement):
-        return _pulled(level, displacement, border) if bool(displacement.any()) else level
+        return level if largest_component(displacement) == 0.0 else _pulled(level, displacement, border)
     pulled = _pulled(level, displacement, border)
     if fuses(level.features, displacement):
         return pulled  # Kernels leave what is pulled by nothing as it is; torch, which scales its coordinates, may not.

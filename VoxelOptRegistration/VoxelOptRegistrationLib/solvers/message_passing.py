@@ -69,10 +69,10 @@ def entropy_filter(
     if smoothing is Smoothing.ADAPTIVE:
         if (fast := fused("filtering.side_weights", entropy, sigma_low, sigma_high)) is not None:
             return ThreeTapFilter((fast, fast, fast), border)
-        sigma = sigma_low + torch.log2(1.0 + entropy) * (sigma_high - sigma_low)
+        sigma = torch.log2(1.0 + entropy).mul_(sigma_high - sigma_low).add_(sigma_low)
     else:
         sigma = torch.full_like(entropy, sigma_high)
-    tap = torch.exp(-0.5 / sigma.square())
+    tap = sigma.square_().reciprocal_().mul_(-0.5).exp_()
     if smoothing is Smoothing.RELEASED:
         return ThreeTapFilter((_side(tap), _side(torch.ones_like(tap)), _side(tap.square())), border)
     side = _side(tap)
