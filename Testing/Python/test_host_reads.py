@@ -74,7 +74,7 @@ def test_no_level_reads_from_the_device_or_feeds_it(
         moved = warped_level(moving[0], field, options.border)
         subvoxel_step(fixed[0], moved, options, lambda: None)
     assert field.shape == (3, *SHAPE)
-    assert watch.launches["exp"] == 3  # the weights of each step's filter: all of it was watched
+    assert watch.launches["exp_"] == 3  # the weights of each step's filter: all of it was watched
 
 
 @pytest.mark.parametrize(
