@@ -217,7 +217,12 @@ def test_ctrl_c_and_a_closed_terminal_end_the_running_program_too(
 ) -> None:
     arguments = ["benchmark", "--data", data, "--only", "made", "--methods", "none", "--peers", "demons"]
     line = command(*arguments, "--peers-python", sleeper, "-o", tmp_path / "out")
-    with subprocess.Popen(line, env=command_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+
+    def heard() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests themselves were told to ignore it
+
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, env=command_environment(), stdout=pipe, stderr=pipe, preexec_fn=heard) as process:
         started = time.monotonic()
         while not (tmp_path / "number").exists():
             assert process.poll() is None and time.monotonic() - started < 120

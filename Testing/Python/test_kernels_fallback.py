@@ -38,7 +38,8 @@ def test_what_cannot_run_is_logged_once_and_torch_serves(
     assert runtime.fuses(volume, displacement) and runtime.kernels_in_use() == "triton 3.0"
     with caplog.at_level(logging.WARNING):
         warped = [warp(volume, displacement) for _ in range(2)]
-    assert [record.getMessage().count("triton") for record in caplog.records] == [1]
+    (logged,) = caplog.records
+    assert "triton" in logged.getMessage()
     assert not runtime.triton_serves(CPU) and not runtime.kernels_in_use().startswith("triton")
     monkeypatch.setenv(runtime.SWITCH, "torch")
     for result in warped:
