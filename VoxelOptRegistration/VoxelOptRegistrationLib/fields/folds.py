@@ -58,9 +58,8 @@ def _smoothed_around(part: Tensor, folded: Tensor, radius: int) -> Tensor:
         near = F.max_pool3d(folded[_places(held)].to(part.dtype), window, 1)
         inward = (held - there)[..., radius:-radius] + torch.arange(side + reach, device=part.device)
         near = near[(torch.arange(len(corners))[:, None, None, None], *_places(inward))][:, None]
-        inner = values[..., radius : side + 3 * radius, radius : side + 3 * radius, radius : side + 3 * radius]
-        own = values[..., reach : side + reach, reach : side + reach, reach : side + reach]
-        smoothed = torch.lerp(own, F.avg_pool3d(inner, window, 1), F.avg_pool3d(near, window, 1))
+        means = F.avg_pool3d(F.pad(values, (-radius,) * 6), window, 1)
+        smoothed = torch.lerp(F.pad(values, (-reach,) * 6), means, F.avg_pool3d(near, window, 1))
         moved[(slice(None), *_places(there[..., reach : side + reach]))] = smoothed.transpose(0, 1)
     z, y, x = folded.shape
     return moved[:, :z, :y, :x]
