@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -32,8 +33,10 @@ from slicer_scene import (
 from VoxelOptRegistrationLib.errors import Cancelled, ComputationError, InputError
 from VoxelOptRegistrationLib.mrml.job import RegistrationJob
 from VoxelOptRegistrationLib.mrml.logic import RegistrationLogic, RegistrationResult
+from VoxelOptRegistrationLib.worker.child import ChildProcess
 from VoxelOptRegistrationLib.worker.client import WorkerClient
 from VoxelOptRegistrationLib.worker.job import JobState
+from VoxelOptRegistrationLib.worker.protocol import Message, Result
 
 Start = Callable[..., AbstractContextManager[RegistrationLogic]]
 
@@ -80,6 +83,21 @@ def run_until(condition: Callable[[], bool], job: RegistrationJob, seconds: floa
 def under_way(job: RegistrationJob) -> None:
     """Wait until the process computes."""
     run_until(lambda: job.progress.stage == "solve", job)
+
+
+@pytest.fixture
+def answered(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once a result has come from a process, read by nobody yet."""
+    came = threading.Event()
+    receive = WorkerClient._receive
+
+    def watch(client: WorkerClient, child: ChildProcess, message: Message) -> None:
+        receive(client, child, message)
+        if isinstance(message, Result):
+            came.set()
+
+    monkeypatch.setattr(WorkerClient, "_receive", watch)
+    return came
 
 
 def check_known(result: RegistrationResult) -> None:
@@ -324,12 +342,12 @@ def test_closing_the_scene_ends_the_run(start: Start) -> None:
         assert node_counts() == before
 
 
-def test_nodes_deleted_after_the_answer_came_but_before_it_was_read(start: Start) -> None:
+def test_nodes_deleted_after_the_answer_came_but_before_it_was_read(start: Start, answered: threading.Event) -> None:
     scene = new_scene()
     fixed, moving = volumes()
     with start() as logic:
         job = logic.registerVolumes(fixed, moving, waitForCompletion=False)
-        time.sleep(2.0)
+        assert answered.wait(60)
         scene.RemoveNode(fixed)
         before = node_counts()
         run_until(lambda: job.finished, job)
@@ -337,13 +355,13 @@ def test_nodes_deleted_after_the_answer_came_but_before_it_was_read(start: Start
     assert node_counts() == before
 
 
-def test_cancelling_after_the_answer_came_writes_nothing(start: Start) -> None:
+def test_cancelling_after_the_answer_came_writes_nothing(start: Start, answered: threading.Event) -> None:
     new_scene()
     fixed, moving = volumes()
     before = node_counts()
     with start() as logic:
         job = logic.registerVolumes(fixed, moving, waitForCompletion=False)
-        time.sleep(2.0)
+        assert answered.wait(60)
         job.cancel()
         assert job.state is JobState.CANCELLING
         assert job.wait() is JobState.CANCELLED and isinstance(job.error, Cancelled)
