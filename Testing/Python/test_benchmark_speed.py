@@ -86,20 +86,8 @@ esac
     )
     python.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(python))
-    arguments = (
-        "--parts",
-        "jobs",
-        "--grid",
-        "16",
-        "16",
-        "16",
-        "--threads",
-        "1",
-        "--quiet",
-        "-o",
-        str(tmp_path / "out"),
-    )
-    assert main(["benchmark", "speed", *arguments]) == 0
+    arguments = "benchmark speed --parts jobs --grid 16 16 16 --threads 1 --quiet -o".split()
+    assert main([*arguments, str(tmp_path / "out")]) == 0
     assert log.read_text().split("\n") == ["ready 0", "register", ""]
     kept = Path(os.environ["NUMBA_CACHE_DIR"])
     assert {file.name.partition(".")[0] for file in kept.rglob("*.nbi")} >= {"warping", "vectors", "scoring"}

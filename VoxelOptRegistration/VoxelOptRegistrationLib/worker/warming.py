@@ -18,9 +18,9 @@ def warm_up(wanted: Callable[[], bool], device: str = "auto") -> None:
     what others need, a GPU's kernels too.
 
     wanted: whether somebody is waiting for this process; asked between steps, and if so the rest is left out. device:
-    as settings name it; "auto" is the one that a job takes by itself. Raises
-    `ComputationError` where torch cannot be loaded; what goes wrong afterwards only the log is told. What it took of a
-    GPU's memory whoever calls it gives back, see `resources.give_back`.
+    as settings name it; "auto" is the one that a job takes by itself. Raises `ComputationError` where torch cannot be
+    loaded; what goes wrong afterwards only the log is told. What it took of a GPU's memory whoever calls it gives back,
+    see `resources.give_back`.
     """
     load_torch_once()
     warm: list[str] = []
